@@ -1,0 +1,192 @@
+"""The front door: shapes, dtypes, masks and classes, checked and brought to one form.
+
+Sizes and dtypes are checked always, values only where they can be seen, that is outside `jit` and its like.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+
+class SegmentationInputs(NamedTuple):
+    """Logits and labels of `N` images in the form that losses compute with.
+
+    One class (sigmoid) and two (softmax) are the same thing, and come as one channel without an axis of its own:
+    `logits` is the log odds of class 1 and `targets` its probability.
+
+    Attributes:
+        logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked.
+        targets: probabilities of the classes, of the logits' shape and dtype; 0 where masked.
+        where: `[N, *shape]` bool.
+        leading: the batch axes that `N` stands for.
+    """
+
+    logits: jax.Array
+    targets: jax.Array
+    where: jax.Array
+    leading: tuple[int, ...]
+
+    @property
+    def binary(self) -> bool:
+        """Whether there is one channel, without an axis."""
+        return self.logits.ndim == self.where.ndim
+
+
+def segmentation_inputs(
+    logits: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None, spatial_dims: int
+) -> SegmentationInputs:
+    """Checks the arguments that every loss shares.
+
+    Args:
+        logits: `[..., *shape, C]`, any float dtype.
+        labels: integer or bool classes `[..., *shape]`, or probabilities `[..., *shape, C]` (for C = 1 also
+            `[..., *shape]`), any float dtype.
+        where: bool `[..., *shape]`; None for all True.
+        spatial_dims: how many axes `shape` has, 2 or 3.
+    """
+    _check_spatial_dims(spatial_dims)
+    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"logits must be floating point, got {logits.dtype}; give the network's output before argmax")
+    if logits.ndim < spatial_dims + 1 or 0 in logits.shape:
+        axes = "[..., H, W, C]" if spatial_dims == 2 else "[..., D, H, W, C]"
+        raise ValueError(f"logits must be {axes} with spatial_dims={spatial_dims}, got the shape {logits.shape}")
+    *images, classes = logits.shape
+    leading, shape = tuple(images[:-spatial_dims]), tuple(images[-spatial_dims:])
+    mask = _mask(where, tuple(images), "logits' less the classes")
+    dtype = _wide(logits.dtype)
+
+    if jnp.issubdtype(labels.dtype, jnp.floating):
+        targets = _probabilities(labels, logits.shape, mask).astype(dtype)
+    else:
+        targets = _one_hot(labels, tuple(images), classes, mask, dtype)
+    logits = logits.astype(dtype)
+    if classes == 2:
+        logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
+    elif classes == 1:
+        logits, targets = logits[..., 0], targets[..., 0]
+    if where is not None:
+        inside = mask if classes <= 2 else mask[..., None]
+        logits, targets = jnp.where(inside, logits, 0), jnp.where(inside, targets, 0)
+
+    def batch(array: jax.Array) -> jax.Array:
+        return array.reshape(math.prod(leading), *shape, *array.shape[len(images) :])
+
+    return SegmentationInputs(batch(logits), batch(targets), batch(mask), leading)
+
+
+def image_pair(
+    y: ArrayLike, p: ArrayLike, *, where: ArrayLike | None, spatial_dims: int
+) -> tuple[jax.Array, jax.Array, tuple[int, ...]]:
+    """Checks two real images `[..., *shape]` and returns them as `[N, *shape]`, masked, with their leading axes."""
+    _check_spatial_dims(spatial_dims)
+    y, p = jnp.asarray(y), jnp.asarray(p)
+    for name, image in (("y", y), ("p", p)):
+        if jnp.issubdtype(image.dtype, jnp.complexfloating):
+            raise TypeError(f"{name} must be real, got {image.dtype}")
+    if y.shape != p.shape:
+        raise ValueError(f"y and p must have one shape, got {y.shape} and {p.shape}")
+    if y.ndim < spatial_dims or 0 in y.shape:
+        raise ValueError(f"images must have {spatial_dims} spatial axes at the end, got the shape {y.shape}")
+    dtype = jnp.promote_types(_wide(y.dtype), _wide(p.dtype))
+    y, p = y.astype(dtype), p.astype(dtype)
+    if where is not None:
+        mask = _mask(where, y.shape, "the images'")
+        y, p = jnp.where(mask, y, 0), jnp.where(mask, p, 0)
+    leading, shape = y.shape[:-spatial_dims], y.shape[-spatial_dims:]
+    count = math.prod(leading)
+    return y.reshape(count, *shape), p.reshape(count, *shape), leading
+
+
+def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str) -> jax.Array:
+    """Brings one value an image, `[N]`, to what `reduction` asks for.
+
+    Args:
+        values: `[N]`.
+        inputs: what they were computed from. Images that are wholly masked have the value 0 and no part in a mean.
+        reduction: "mean" for a scalar, "none" for the leading axes of the inputs.
+    """
+    check_choice("reduction", reduction, ("mean", "none"))
+    seen = inputs.where.reshape(values.size, -1).any(axis=1)
+    values = jnp.where(seen, values, 0)
+    if reduction == "none":
+        return values.reshape(inputs.leading)
+    return values.sum() / jnp.maximum(seen.sum(), 1).astype(values.dtype)
+
+
+def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    """Raises a ValueError that lists the known values unless `value` is one of them."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def is_visible(array: ArrayLike) -> bool:
+    """Whether the values of an array can be looked at: not traced, and not spread over several hosts."""
+    if isinstance(array, jax.core.Tracer):
+        return False
+    return getattr(array, "is_fully_addressable", True)
+
+
+def _check_spatial_dims(spatial_dims: int) -> None:
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 (images) or 3 (volumes), got {spatial_dims}")
+
+
+def _wide(dtype: np.dtype) -> np.dtype:
+    """float64 for float64, float32 for everything else."""
+    return np.dtype(np.float64 if dtype == np.float64 else np.float32)
+
+
+def _mask(where: ArrayLike | None, shape: tuple[int, ...], whose: str) -> jax.Array:
+    if where is None:
+        return jnp.ones(shape, bool)
+    where = jnp.asarray(where)
+    if where.dtype != bool:
+        raise TypeError(f"where must be bool, got {where.dtype}; compare it, as in `labels != 255`")
+    if where.shape != shape:
+        raise ValueError(f"where must have {whose} shape {shape}, got {where.shape}")
+    return where
+
+
+def _probabilities(labels: jax.Array, shape: tuple[int, ...], mask: jax.Array) -> jax.Array:
+    """`[..., *shape, C]`."""
+    if shape[-1] == 1 and labels.shape == shape[:-1]:
+        labels = labels[..., None]
+    if labels.shape != shape:
+        classes = f"; classes `{shape[:-1]}` must be integers" if labels.shape == shape[:-1] else ""
+        raise ValueError(f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{classes}")
+    if is_visible(labels) and is_visible(mask):
+        seen = np.asarray(labels)[np.asarray(mask)]
+        if not np.all((seen >= 0) & (seen <= 1)):
+            raise ValueError(f"labels that are probabilities must lie within 0..1, got {_extremes(seen)}")
+    return labels
+
+
+def _one_hot(
+    labels: jax.Array, shape: tuple[int, ...], classes: int, mask: jax.Array, dtype: np.dtype
+) -> jax.Array:
+    """`[..., *shape, C]`; for C = 1 whether the class is 1."""
+    if labels.shape != shape:
+        raise ValueError(
+            f"labels that are classes must have the logits' shape less the classes, {shape}, got {labels.shape}; "
+            f"one-hot labels must be floating point"
+        )
+    largest = max(classes, 2) - 1
+    if labels.dtype != bool and is_visible(labels) and is_visible(mask):
+        seen = np.asarray(labels)[np.asarray(mask)]
+        if seen.size and (seen.min() < 0 or seen.max() > largest):
+            raise ValueError(
+                f"labels must lie within 0..{largest} for {classes} channel(s) of logits, got {_extremes(seen)}; "
+                f"mask what is to be ignored with `where`"
+            )
+    if classes == 1:
+        return (labels == 1).astype(dtype)[..., None]
+    return jax.nn.one_hot(labels.astype(np.int32), classes, dtype=dtype)
+
+
+def _extremes(values: np.ndarray) -> str:
+    return f"{np.min(values)}..{np.max(values)}"
