@@ -1,6 +1,16 @@
 """Complex Wavelet Mutual Information loss for segmentation in JAX."""
 
 from cwmi_jax.cwmi import cwmi_loss
+from cwmi_jax.distances import wavelet_distance
 from cwmi_jax.information import wavelet_conditional_log_det, wavelet_mutual_information
+from cwmi_jax.pyramid import SteerablePyramid, reconstruct, steerable_pyramid
 
-__all__ = ["cwmi_loss", "wavelet_conditional_log_det", "wavelet_mutual_information"]
+__all__ = [
+    "SteerablePyramid",
+    "cwmi_loss",
+    "reconstruct",
+    "steerable_pyramid",
+    "wavelet_conditional_log_det",
+    "wavelet_distance",
+    "wavelet_mutual_information",
+]

@@ -186,3 +186,23 @@ def _lobe(octaves: Array) -> Array:
     """One hump of a cosine over two octaves; its square and its neighbour's add up to 1."""
     xp = namespace(octaves)
     return xp.where(abs(octaves) < 1, xp.cos(math.pi / 2 * octaves), 0)
+
+
+def crop(spectrum: jax.Array, axis: int, side: int) -> jax.Array:
+    """The `side` lowest frequencies of an axis, in the order of the FFT."""
+    whole = spectrum.shape[axis]
+    if side == whole:
+        return spectrum
+    low = jax.lax.slice_in_dim(spectrum, 0, side - side // 2, axis=axis)
+    high = jax.lax.slice_in_dim(spectrum, whole - side // 2, whole, axis=axis)
+    return jnp.concatenate([low, high], axis=axis)
+
+
+def uncrop(spectrum: jax.Array, axis: int, side: int) -> jax.Array:
+    """The transpose of `crop`: an axis amidst zeros on a grid of `side` frequencies."""
+    whole = spectrum.shape[axis]
+    if side == whole:
+        return spectrum
+    low, high = jnp.split(spectrum, [whole - whole // 2], axis=axis)
+    gap = [side - whole if a == axis % spectrum.ndim else size for a, size in enumerate(spectrum.shape)]
+    return jnp.concatenate([low, jnp.zeros(gap, spectrum.dtype), high], axis=axis)

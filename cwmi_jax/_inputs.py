@@ -83,16 +83,10 @@ def image_pair(
     y: ArrayLike, p: ArrayLike, *, where: ArrayLike | None, spatial_dims: int
 ) -> tuple[jax.Array, jax.Array, tuple[int, ...]]:
     """Checks two real images `[..., *shape]` and returns them as `[N, *shape]`, masked, with their leading axes."""
-    _check_spatial_dims(spatial_dims)
-    y, p = jnp.asarray(y), jnp.asarray(p)
-    for name, image in (("y", y), ("p", p)):
-        if jnp.issubdtype(image.dtype, jnp.complexfloating):
-            raise TypeError(f"{name} must be real, got {image.dtype}")
+    y, p = real_image("y", y, spatial_dims), real_image("p", p, spatial_dims)
     if y.shape != p.shape:
         raise ValueError(f"y and p must have one shape, got {y.shape} and {p.shape}")
-    if y.ndim < spatial_dims or 0 in y.shape:
-        raise ValueError(f"images must have {spatial_dims} spatial axes at the end, got the shape {y.shape}")
-    dtype = jnp.promote_types(_wide(y.dtype), _wide(p.dtype))
+    dtype = jnp.promote_types(y.dtype, p.dtype)
     y, p = y.astype(dtype), p.astype(dtype)
     if where is not None:
         mask = _mask(where, y.shape, "the images'")
@@ -100,6 +94,17 @@ def image_pair(
     leading, shape = y.shape[:-spatial_dims], y.shape[-spatial_dims:]
     count = math.prod(leading)
     return y.reshape(count, *shape), p.reshape(count, *shape), leading
+
+
+def real_image(name: str, image: ArrayLike, spatial_dims: int) -> jax.Array:
+    """Checks a real image `[..., *shape]` and widens it to float32, or float64 if it is that."""
+    _check_spatial_dims(spatial_dims)
+    image = jnp.asarray(image)
+    if jnp.issubdtype(image.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, got {image.dtype}")
+    if image.ndim < spatial_dims or 0 in image.shape:
+        raise ValueError(f"{name} must have {spatial_dims} spatial axes at the end, got the shape {image.shape}")
+    return image.astype(_wide(image.dtype))
 
 
 def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str) -> jax.Array:

@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cwmi_jax._filters import Array, FilterBank, Frequencies, angular_gains, level_gain, namespace
+from cwmi_jax._filters import Array, FilterBank, Frequencies, angular_gains, crop, level_gain, namespace, uncrop
 
 # Weight maps are made and used in blocks of rows of so many entries: 16 MB in float32.
 _BLOCK_ENTRIES = 2**22
@@ -248,26 +248,19 @@ def _blockwise(function: Callable, y: jax.Array, p: jax.Array, bank: FilterBank,
 
 
 def _crop(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
-    """The frequencies below `pi / 2**halvings` of a spectrum on a finer grid."""
+    """The frequencies below `pi / 2**halvings` of a half spectrum on a finer grid."""
     *sides, last = bank.grid(halvings)
     spectrum = spectrum[..., : last // 2 + 1]
     for axis, side in enumerate(sides, start=1):
-        whole = spectrum.shape[axis]
-        if side < whole:
-            low = jax.lax.slice_in_dim(spectrum, 0, side - side // 2, axis=axis)
-            high = jax.lax.slice_in_dim(spectrum, whole - side // 2, whole, axis=axis)
-            spectrum = jnp.concatenate([low, high], axis=axis)
+        spectrum = crop(spectrum, axis, side)
     return spectrum
 
 
 def _uncrop(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
-    """The transpose of `_crop`: a coarser spectrum amidst zeros."""
+    """The transpose of `_crop`: a coarser half spectrum amidst zeros."""
     *sides, last = bank.grid(halvings)
     for axis, side in enumerate(sides, start=1):
-        whole = spectrum.shape[axis]
-        low, high = jnp.split(spectrum, [whole - whole // 2], axis=axis)
-        gap = [*spectrum.shape[:axis], side - whole, *spectrum.shape[axis + 1 :]]
-        spectrum = jnp.concatenate([low, jnp.zeros(gap, spectrum.dtype), high], axis=axis)
+        spectrum = uncrop(spectrum, axis, side)
     return jnp.pad(spectrum, [(0, 0)] * (spectrum.ndim - 1) + [(0, last // 2 + 1 - spectrum.shape[-1])])
 
 

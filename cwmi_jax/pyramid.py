@@ -1,0 +1,200 @@
+"""The steerable pyramid: an image as oriented bands at several scales, and back.
+
+Images are real and periodic: filters wrap around their edges. Each level has half the sides of the one before, rounded up.
+Amplitudes grow by 2 a level and spatial axis (4 for images, 8 for volumes), as they do in pyrtools; where a side is rounded
+up, bands are scaled so that their energy, the sum of squares over pixels, is the one that sides which need no rounding
+would give.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from cwmi_jax._filters import (
+    FilterBank,
+    angular_gains,
+    crop,
+    highpass_gain,
+    level_gain,
+    lowpass_gain,
+    uncrop,
+)
+from cwmi_jax._inputs import real_image
+
+
+class SteerablePyramid(NamedTuple):
+    """The bands of an image.
+
+    Attributes:
+        highpass: what lies above the finest level, real `[..., *shape]`.
+        bands: one array a level, fine to coarse, `[..., K, *shape_i]`, complex or real.
+        lowpass: what lies below the coarsest level, real `[..., *shape_N]`.
+    """
+
+    highpass: jax.Array
+    bands: tuple[jax.Array, ...]
+    lowpass: jax.Array
+
+
+def steerable_pyramid(
+    image: ArrayLike,
+    *,
+    levels: int = 4,
+    orientations: int = 4,
+    spatial_dims: int = 2,
+    complex_valued: bool = True,
+) -> SteerablePyramid:
+    """Splits an image into oriented bands, one octave a level.
+
+    Args:
+        image: real `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`; half precision is widened to float32.
+        levels: how many octaves; the smallest level must keep 4 pixels a side.
+        orientations: K, bands a level: 1 to 16 for images, at angles `pi k / K` from the direction of rows; 3 (axes of the
+            cube) or 6 (of the icosahedron) for volumes.
+        spatial_dims: 2 for images, 3 for volumes.
+        complex_valued: analytic bands, whose modulus is the local amplitude and whose phase the local position of a
+            structure; otherwise real ones.
+
+    Returns:
+        The bands and both residuals. The real pyramid is a tight frame: the image's sum of squares is the highpass's, plus
+        level i's over `4**(i-1)`, i = 1..N, plus the lowpass's over `4**N` (8 for volumes).
+
+    Raises:
+        TypeError: a complex image.
+        ValueError: an image too small for `levels`, or another number of orientations; the message names what fits.
+
+    References:
+        Simoncelli and Freeman, "The steerable pyramid", ICIP 1995. Portilla and Simoncelli, "A parametric texture model
+        based on joint statistics of complex wavelet coefficients", IJCV 2000.
+
+    Example:
+        >>> import jax
+        >>> image = jax.random.normal(jax.random.key(0), (97, 131))
+        >>> [band.shape for band in steerable_pyramid(image, levels=2).bands]
+        [(4, 97, 131), (4, 49, 66)]
+    """
+    image = real_image("image", image, spatial_dims)
+    bank = FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued)
+    spectrum = jnp.fft.fftn(image, axes=_axes(bank))
+    high, low = _residual_gains(bank, image.dtype)
+    highpass = jnp.fft.ifftn(spectrum * high, axes=_axes(bank)).real
+    bands = []
+    for i in range(levels):
+        spectrum = _cropped(spectrum, bank, i)
+        filters = _filters(bank, i, image.dtype, analytic=complex_valued)
+        band = _scale(bank, i) * jnp.fft.ifftn(jnp.expand_dims(spectrum, -spatial_dims - 1) * filters, axes=_axes(bank))
+        bands.append(band if complex_valued else band.real)
+    lowpass = _scale(bank, levels) * jnp.fft.ifftn(_cropped(spectrum, bank, levels) * low, axes=_axes(bank)).real
+    return SteerablePyramid(highpass, tuple(bands), lowpass)
+
+
+def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
+    """The image of a steerable pyramid, the inverse of `steerable_pyramid`.
+
+    Bands that have been changed give the image whose pyramid is closest to them if they are real.
+
+    Args:
+        pyramid: as `steerable_pyramid` returns it; levels, orientations, spatial axes and whether it is complex follow from
+            its shapes and dtype.
+
+    Returns:
+        Real `[..., *shape]`. It equals the image to within rounding: about 1e-6 of its range in float32.
+
+    Raises:
+        ValueError: arrays whose shapes are not those of a pyramid.
+
+    References:
+        Simoncelli and Freeman, "The steerable pyramid", ICIP 1995.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> image = jax.random.normal(jax.random.key(0), (97, 131))
+        >>> bool(jnp.allclose(reconstruct(steerable_pyramid(image)), image, atol=1e-5))
+        True
+    """
+    bank = _bank_of(pyramid)
+    axes, dtype = _axes(bank), pyramid.highpass.dtype
+    high, low = _residual_gains(bank, dtype)
+    total = jnp.fft.fftn(pyramid.lowpass, axes=axes) * low / _scale(bank, bank.levels)
+    for i in reversed(range(bank.levels)):
+        band = pyramid.bands[i]
+        band = (band * _phase(bank)).real if bank.complex_valued else band
+        filters = jnp.conj(_filters(bank, i, dtype, analytic=False))
+        level = (jnp.fft.fftn(band, axes=axes) * filters).sum(axis=-bank.spatial_dims - 1) / _scale(bank, i)
+        total = level + _uncropped(total, bank, i)
+    return jnp.fft.ifftn(total + jnp.fft.fftn(pyramid.highpass, axes=axes) * high, axes=axes).real
+
+
+def _axes(bank: FilterBank) -> range:
+    return range(-bank.spatial_dims, 0)
+
+
+def _scale(bank: FilterBank, halvings: int) -> float:
+    """What gives a grid of rounded sides the energy of one of sides that are not."""
+    return math.sqrt(math.prod(bank.grid(halvings)) / bank.pixels(halvings))
+
+
+def _phase(bank: FilterBank) -> complex:
+    """The real band is the real part of the complex one times this."""
+    return (-1j) ** bank.oriented.order
+
+
+def _vectors(bank: FilterBank, halvings: int, dtype: np.dtype) -> list[jax.Array]:
+    """Frequencies that the compiler does not see, lest it work the filters out itself and keep them as constants."""
+    return jax.lax.optimization_barrier([jnp.asarray(v) for v in bank.frequencies(halvings, dtype, half=False)])
+
+
+def _filters(bank: FilterBank, halvings: int, dtype: np.dtype, *, analytic: bool) -> jax.Array:
+    """Filters of a level, `[K, *grid]`, complex."""
+    vectors = _vectors(bank, halvings, dtype)
+    signed = jnp.stack(angular_gains(vectors, bank.oriented)) * level_gain(vectors, halvings + 1)
+    if analytic:
+        return _as_complex(2 * jnp.maximum(signed, 0))
+    return _phase(bank) * _as_complex(signed if bank.oriented.order % 2 else jnp.abs(signed))
+
+
+def _residual_gains(bank: FilterBank, dtype: np.dtype) -> tuple[jax.Array, jax.Array]:
+    """Highpass on the image's grid and lowpass on the coarsest, complex."""
+    high = highpass_gain(_vectors(bank, 0, dtype))
+    low = lowpass_gain(_vectors(bank, bank.levels, dtype), bank.levels)
+    return _as_complex(high), _as_complex(low)
+
+
+def _as_complex(gains: jax.Array) -> jax.Array:
+    return jax.lax.complex(gains, jnp.zeros_like(gains))
+
+
+def _cropped(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
+    for axis, side in zip(_axes(bank), bank.grid(halvings), strict=True):
+        spectrum = crop(spectrum, axis, side)
+    return spectrum
+
+
+def _uncropped(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
+    """The transpose of `_cropped` from a coarser grid to that of `halvings`."""
+    for axis, side in zip(_axes(bank), bank.grid(halvings), strict=True):
+        spectrum = uncrop(spectrum, axis, side)
+    return spectrum
+
+
+def _bank_of(pyramid: SteerablePyramid) -> FilterBank:
+    """The static facts of a pyramid, from its shapes: the spatial axes are those on which the lowpass is smaller."""
+    highpass, bands, lowpass = pyramid
+    spatial_dims = sum(high != low for high, low in zip(highpass.shape, lowpass.shape, strict=False))
+    levels = len(bands)
+    if spatial_dims not in (2, 3) or not levels:
+        raise ValueError(f"not a pyramid: {levels} levels, highpass {highpass.shape}, lowpass {lowpass.shape}")
+    leading, shape = highpass.shape[:-spatial_dims], highpass.shape[-spatial_dims:]
+    orientations = bands[0].shape[len(leading)]
+    bank = FilterBank(shape, levels, orientations, jnp.iscomplexobj(bands[0]))
+    expected = [(*leading, orientations, *bank.grid(i)) for i in range(levels)]
+    if [band.shape for band in bands] != expected or lowpass.shape != (*leading, *bank.grid(levels)):
+        raise ValueError(
+            f"not a pyramid of images {highpass.shape}: bands {[band.shape for band in bands]}, lowpass {lowpass.shape}; "
+            f"expected {expected} and {(*leading, *bank.grid(levels))}"
+        )
+    return bank
