@@ -17,37 +17,65 @@ def weighted_cross_entropy(inputs: SegmentationInputs, class_weights: str | Arra
     Returns:
         `[N]`; 0 for an image that is wholly masked.
     """
-    axes = tuple(range(1, inputs.where.ndim))
-    pixels = inputs.where.sum(axis=axes).astype(inputs.logits.dtype)
+    axes = tuple(range(1, inputs.spatial_dims + 1))
+    pixels = inputs.pixels
     weights = _class_weights(inputs, class_weights, pixels)
-    shape = (-1, *[1] * len(axes))
+    shape = (-1, *[1] * inputs.spatial_dims)
     if inputs.binary:
-        negative, positive = (weights[:, c].reshape(shape) for c in (0, 1))
-        outside = jnp.where(inputs.where, 1 - inputs.targets, 0)
-        losses = binary_cross_entropy(inputs.logits, positive * inputs.targets, negative * outside)
+        where = None if inputs.where is None else inputs.where.reshape(pixels.size, -1)
+        logits, targets = (array.reshape(pixels.size, -1) for array in (inputs.logits, inputs.targets))
+        losses = binary_cross_entropy(logits, targets, where, weights)
     else:
-        log_p = jax.nn.log_softmax(inputs.logits)
-        losses = -jnp.sum(weights.reshape(*shape, weights.shape[1]) * inputs.targets * log_p, axis=-1)
-    return losses.sum(axis=axes) / jnp.maximum(pixels, 1)
+        weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets
+        losses = -jnp.sum(weighted * jax.nn.log_softmax(inputs.logits), axis=(*axes, -1))
+    return losses / jnp.maximum(pixels, 1)
 
 
-@jax.custom_jvp
-def binary_cross_entropy(logits: jax.Array, positive: jax.Array, negative: jax.Array) -> jax.Array:
-    """`-positive log sigmoid(logits) - negative log sigmoid(-logits)`, elementwise.
+@jax.custom_vjp
+def binary_cross_entropy(
+    logits: jax.Array, targets: jax.Array, where: jax.Array | None, weights: jax.Array
+) -> jax.Array:
+    """`-sum(w_1 t log sigmoid(z) + w_0 (1 - t) log sigmoid(-z))` of each row, in nats.
 
-    The derivative is written out because automatic differentiation of the logarithm costs four times the value.
+    The derivative is written out because XLA computes the differentiated logarithm five times more slowly on a CPU.
+
+    Args:
+        logits: z, `[N, pixels]`.
+        targets: t, probability of class 1, `[N, pixels]`.
+        where: which pixels count, bool `[N, pixels]`, or None for all.
+        weights: `[N, 2]`.
     """
     log_p, log_q = _log_sigmoids(logits)
-    return -positive * log_p - negative * log_q
+    positive, negative = weights[:, 1:], weights[:, :1]
+    losses = -positive * targets * log_p - negative * _outside(targets, where) * log_q
+    # An inner product, for a logarithm that is fused into a sum is computed one number at a time.
+    return jnp.einsum("nx,x->n", losses, jnp.ones_like(losses[0]), precision=jax.lax.Precision.HIGHEST)
 
 
-@binary_cross_entropy.defjvp
-def _(primals, tangents):
-    logits, positive, negative = primals
+def _forward(logits, targets, where, weights):
+    return binary_cross_entropy(logits, targets, where, weights), (logits, targets, where, weights)
+
+
+def _backward(saved, cotangent):
+    logits, targets, where, weights = saved
+    # Keeps the compiler from holding what the value was computed from until the gradient is due.
+    logits = jax.lax.optimization_barrier(logits)
     log_p, log_q = _log_sigmoids(logits)
-    slope = negative * jax.nn.sigmoid(logits) - positive * jax.nn.sigmoid(-logits)
-    change = slope * tangents[0] - log_p * tangents[1] - log_q * tangents[2]
-    return -positive * log_p - negative * log_q, change
+    outside = _outside(targets, where)
+    positive, negative = (cotangent[:, None] * weights[:, c, None] for c in (1, 0))
+    of_logits = negative * outside * jax.nn.sigmoid(logits) - positive * targets * jax.nn.sigmoid(-logits)
+    of_targets = negative * log_q - positive * log_p
+    if where is not None:
+        of_targets = jnp.where(where, of_targets, 0)
+    of_weights = -jnp.stack([(outside * log_q).sum(axis=1), (targets * log_p).sum(axis=1)], axis=1)
+    return of_logits, of_targets, None, cotangent[:, None] * of_weights
+
+
+binary_cross_entropy.defvjp(_forward, _backward)
+
+
+def _outside(targets: jax.Array, where: jax.Array | None) -> jax.Array:
+    return 1 - targets if where is None else jnp.where(where, 1 - targets, 0)
 
 
 def _log_sigmoids(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -70,7 +98,7 @@ def _class_weights(inputs: SegmentationInputs, class_weights: str | ArrayLike | 
     if isinstance(class_weights, str):
         if class_weights != "balanced":
             raise ValueError(f"class_weights must be 'balanced', None or an array, got {class_weights!r}")
-        sizes = inputs.targets.sum(axis=tuple(range(1, inputs.where.ndim)))
+        sizes = inputs.targets.sum(axis=tuple(range(1, inputs.spatial_dims + 1)))
         if inputs.binary:
             sizes = jnp.stack([pixels - sizes, sizes], axis=-1)
         total = sizes.sum(axis=-1, keepdims=True)

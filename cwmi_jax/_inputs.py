@@ -21,19 +21,29 @@ class SegmentationInputs(NamedTuple):
     Attributes:
         logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked.
         targets: probabilities of the classes, of the logits' shape and dtype; 0 where masked.
-        where: `[N, *shape]` bool.
+        where: `[N, *shape]` bool, or None where nothing is masked.
         leading: the batch axes that `N` stands for.
+        spatial_dims: how many axes `shape` has.
     """
 
     logits: jax.Array
     targets: jax.Array
-    where: jax.Array
+    where: jax.Array | None
     leading: tuple[int, ...]
+    spatial_dims: int
 
     @property
     def binary(self) -> bool:
         """Whether there is one channel, without an axis."""
-        return self.logits.ndim == self.where.ndim
+        return self.logits.ndim == self.spatial_dims + 1
+
+    @property
+    def pixels(self) -> jax.Array:
+        """How many pixels of each image are not masked, `[N]`, in the logits' dtype."""
+        shape, dtype = self.logits.shape[: self.spatial_dims + 1], self.logits.dtype
+        if self.where is None:
+            return jnp.full(shape[0], math.prod(shape[1:]), dtype)
+        return self.where.reshape(shape[0], -1).sum(axis=1).astype(dtype)
 
 
 def segmentation_inputs(
@@ -57,7 +67,7 @@ def segmentation_inputs(
         raise ValueError(f"logits must be {axes} with spatial_dims={spatial_dims}, got the shape {logits.shape}")
     *images, classes = logits.shape
     leading, shape = tuple(images[:-spatial_dims]), tuple(images[-spatial_dims:])
-    mask = _mask(where, tuple(images), "logits' less the classes")
+    mask = None if where is None else _mask(where, tuple(images), "the logits less the classes")
     dtype = _wide(logits.dtype)
 
     if jnp.issubdtype(labels.dtype, jnp.floating):
@@ -69,14 +79,18 @@ def segmentation_inputs(
         logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     elif classes == 1:
         logits, targets = logits[..., 0], targets[..., 0]
-    if where is not None:
+    if mask is not None:
         inside = mask if classes <= 2 else mask[..., None]
         logits, targets = jnp.where(inside, logits, 0), jnp.where(inside, targets, 0)
 
     def batch(array: jax.Array) -> jax.Array:
         return array.reshape(math.prod(leading), *shape, *array.shape[len(images) :])
 
-    return SegmentationInputs(batch(logits), batch(targets), batch(mask), leading)
+    mask = None if mask is None else batch(mask)
+    # Without the barrier XLA computes in the shape that the logits came in, and an axis of one class at the end keeps it
+    # from using vector instructions.
+    logits = jax.lax.optimization_barrier(batch(logits))
+    return SegmentationInputs(logits, batch(targets), mask, leading, spatial_dims)
 
 
 def image_pair(
@@ -89,7 +103,7 @@ def image_pair(
     dtype = jnp.promote_types(y.dtype, p.dtype)
     y, p = y.astype(dtype), p.astype(dtype)
     if where is not None:
-        mask = _mask(where, y.shape, "the images'")
+        mask = _mask(where, y.shape, "the images")
         y, p = jnp.where(mask, y, 0), jnp.where(mask, p, 0)
     leading, shape = y.shape[:-spatial_dims], y.shape[-spatial_dims:]
     count = math.prod(leading)
@@ -116,7 +130,7 @@ def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str)
         reduction: "mean" for a scalar, "none" for the leading axes of the inputs.
     """
     check_choice("reduction", reduction, ("mean", "none"))
-    seen = inputs.where.reshape(values.size, -1).any(axis=1)
+    seen = inputs.pixels > 0
     values = jnp.where(seen, values, 0)
     if reduction == "none":
         return values.reshape(inputs.leading)
@@ -129,7 +143,7 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
-def is_visible(array: ArrayLike) -> bool:
+def is_visible(array: ArrayLike | None) -> bool:
     """Whether the values of an array can be looked at: not traced, and not spread over several hosts."""
     if isinstance(array, jax.core.Tracer):
         return False
@@ -146,33 +160,30 @@ def _wide(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def _mask(where: ArrayLike | None, shape: tuple[int, ...], whose: str) -> jax.Array:
-    if where is None:
-        return jnp.ones(shape, bool)
+def _mask(where: ArrayLike, shape: tuple[int, ...], whose: str) -> jax.Array:
     where = jnp.asarray(where)
     if where.dtype != bool:
         raise TypeError(f"where must be bool, got {where.dtype}; compare it, as in `labels != 255`")
     if where.shape != shape:
-        raise ValueError(f"where must have {whose} shape {shape}, got {where.shape}")
+        raise ValueError(f"where must have the shape of {whose}, {shape}, got {where.shape}")
     return where
 
 
-def _probabilities(labels: jax.Array, shape: tuple[int, ...], mask: jax.Array) -> jax.Array:
+def _probabilities(labels: jax.Array, shape: tuple[int, ...], mask: jax.Array | None) -> jax.Array:
     """`[..., *shape, C]`."""
     if shape[-1] == 1 and labels.shape == shape[:-1]:
         labels = labels[..., None]
     if labels.shape != shape:
         classes = f"; classes `{shape[:-1]}` must be integers" if labels.shape == shape[:-1] else ""
         raise ValueError(f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{classes}")
-    if is_visible(labels) and is_visible(mask):
-        seen = np.asarray(labels)[np.asarray(mask)]
-        if not np.all((seen >= 0) & (seen <= 1)):
-            raise ValueError(f"labels that are probabilities must lie within 0..1, got {_extremes(seen)}")
+    seen = _seen(labels, mask)
+    if seen is not None and not np.all((seen >= 0) & (seen <= 1)):
+        raise ValueError(f"labels that are probabilities must lie within 0..1, got {_extremes(seen)}")
     return labels
 
 
 def _one_hot(
-    labels: jax.Array, shape: tuple[int, ...], classes: int, mask: jax.Array, dtype: np.dtype
+    labels: jax.Array, shape: tuple[int, ...], classes: int, mask: jax.Array | None, dtype: np.dtype
 ) -> jax.Array:
     """`[..., *shape, C]`; for C = 1 whether the class is 1."""
     if labels.shape != shape:
@@ -181,16 +192,22 @@ def _one_hot(
             f"one-hot labels must be floating point"
         )
     largest = max(classes, 2) - 1
-    if labels.dtype != bool and is_visible(labels) and is_visible(mask):
-        seen = np.asarray(labels)[np.asarray(mask)]
-        if seen.size and (seen.min() < 0 or seen.max() > largest):
-            raise ValueError(
-                f"labels must lie within 0..{largest} for {classes} channel(s) of logits, got {_extremes(seen)}; "
-                f"mask what is to be ignored with `where`"
-            )
+    seen = None if labels.dtype == bool else _seen(labels, mask)
+    if seen is not None and seen.size and (seen.min() < 0 or seen.max() > largest):
+        raise ValueError(
+            f"labels must lie within 0..{largest} for {classes} channel(s) of logits, got {_extremes(seen)}; "
+            f"mask what is to be ignored with `where`"
+        )
     if classes == 1:
         return (labels == 1).astype(dtype)[..., None]
     return jax.nn.one_hot(labels.astype(np.int32), classes, dtype=dtype)
+
+
+def _seen(labels: jax.Array, mask: jax.Array | None) -> np.ndarray | None:
+    """The labels that are not masked, if they can be looked at."""
+    if not is_visible(labels) or not is_visible(mask):
+        return None
+    return np.asarray(labels) if mask is None else np.asarray(labels)[np.asarray(mask)]
 
 
 def _extremes(values: np.ndarray) -> str:

@@ -87,11 +87,12 @@ def cwmi_loss(
 
 def _information(inputs: SegmentationInputs, **settings) -> jax.Array:
     """The information term of each image, `[N]`."""
-    spatial_dims = inputs.where.ndim - 1
-    if inputs.binary:
-        y, p, where = inputs.targets, jax.nn.sigmoid(inputs.logits), inputs.where
-    else:
-        y, p = (jnp.moveaxis(x, -1, 1) for x in (inputs.targets, jax.nn.softmax(inputs.logits)))
-        where = jnp.broadcast_to(inputs.where[:, None], y.shape)
-    terms = wavelet_conditional_log_det(y, p, where=where, spatial_dims=spatial_dims, **settings).sum(axis=-1)
+    # Probabilities are computed again for the gradient: it is cheaper than to keep them.
+    activation = jax.checkpoint(jax.nn.sigmoid if inputs.binary else jax.nn.softmax)
+    y, p, where = inputs.targets, activation(inputs.logits), inputs.where
+    if not inputs.binary:
+        y, p = jnp.moveaxis(y, -1, 1), jnp.moveaxis(p, -1, 1)
+        where = None if where is None else jnp.broadcast_to(where[:, None], y.shape)
+    log_dets = wavelet_conditional_log_det(y, p, where=where, spatial_dims=inputs.spatial_dims, **settings)
+    terms = log_dets.sum(axis=-1)
     return terms if inputs.binary else terms.mean(axis=-1)

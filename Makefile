@@ -1,0 +1,35 @@
+# `make demo` and `make test` set up everything they need in .venv from the locked versions.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test bench lock clean
+
+demo: $(VENV)/installed
+	$(RUN) -m train
+
+test: $(VENV)/installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(RUN) -m pytest
+
+bench: $(VENV)/installed
+	$(RUN) -m benchmarks
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) must be Python 3.11 or newer with venv; name another with 'make PYTHON=python3.12 ...'"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# The newest versions that fit pyproject.toml, for every platform.
+lock: $(VENV)/installed
+	$(RUN) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --universal --upgrade --no-emit-index-url --no-annotate --no-header \
+		--extra train --extra test --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
