@@ -1,0 +1,1 @@
+"""Training of segmentation networks with `cwmi_jax` losses; `python -m train` runs the demo."""
