@@ -6,6 +6,7 @@ compiler's own count of temporary buffers.
 
 import argparse
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -65,12 +66,13 @@ def measure(case: Case, repeats: int) -> str:
     logits = jnp.asarray(rng.normal(size=(case.batch, *case.shape, case.classes)), jnp.float32)
     labels = jnp.asarray(rng.integers(0, max(case.classes, 2), size=(case.batch, *case.shape)), jnp.int32)
     volumes = len(case.shape) == 3
-    options = {"spatial_dims": 3, "orientations": 3} if volumes else {}
+    objective = functools.partial(cwmi_loss, spatial_dims=3, orientations=3) if volumes else cwmi_loss
 
     start = time.perf_counter()
-    loss = jax.jit(jax.value_and_grad(lambda z, y: cwmi_loss(z, y, **options))).lower(logits, labels).compile()
+    loss = jax.jit(jax.value_and_grad(objective)).lower(logits, labels).compile()
     compilation = time.perf_counter() - start
-    temporaries = loss.memory_analysis().temp_size_in_bytes / logits.nbytes
+    memory = loss.memory_analysis()
+    temporaries = memory.temp_size_in_bytes / logits.nbytes if memory else math.nan
 
     images = jnp.moveaxis(logits, -1, 1)
     axes = range(-len(case.shape), 0)

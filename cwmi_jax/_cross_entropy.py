@@ -107,7 +107,9 @@ def _class_weights(inputs: SegmentationInputs, class_weights: str | ArrayLike | 
         return jnp.where(alone, 1, (total - sizes) / jnp.where(alone, 1, smallest))
     weights = jnp.asarray(class_weights)
     if weights.shape != (classes,):
-        raise ValueError(f"class_weights must have one weight for each of {classes} classes, got the shape {weights.shape}")
+        raise ValueError(
+            f"class_weights must have one weight for each of {classes} classes, got the shape {weights.shape}"
+        )
     if is_visible(weights) and not bool((weights >= 0).all()):
         raise ValueError(f"class_weights must not be negative, got {weights}")
     return jnp.broadcast_to(weights.astype(dtype), (count, classes))

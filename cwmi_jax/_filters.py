@@ -4,8 +4,9 @@ A frequency is a vector `w` in radians per sample, of radius `r = |w|`. Level `i
 `pi / 2**i` with the radial gain `cos(pi/2 log2(r 2**i / pi))`, which is what Portilla and Simoncelli's product of low- and
 highpass filters comes to; orientation `k` has a unit axis `d_k` and the angular gain `max(w.d_k / r, 0)**n`.
 
-Frequencies are NumPy vectors, one an axis, because they follow from static shapes. The filters are computed from them
-inside the traced program: as constants they would be megabytes of every compiled function, and seconds of its compilation.
+Frequencies are vectors, one an axis. They follow from static shapes and so do the filters: all functions
+here compute in NumPy on NumPy vectors. On traced vectors they compute in `jax.numpy`, for images whose filters
+are too large to be constants of the compiled program.
 
 References:
     Portilla and Simoncelli, "A parametric texture model based on joint statistics of complex wavelet coefficients",
@@ -15,6 +16,7 @@ References:
 import dataclasses
 import functools
 import math
+import operator
 from collections.abc import Sequence
 from types import ModuleType
 from typing import NamedTuple
@@ -156,11 +158,11 @@ def angular_gains(frequencies: Frequencies, oriented: Orientations) -> list[Arra
     radius = _radius(frequencies)
     gains = []
     for axis in oriented.axes:
-        cosine = sum(vector * float(a) for vector, a in zip(frequencies, axis, strict=True)) / radius
+        cosine = _total([vector * float(a) for vector, a in zip(frequencies, axis, strict=True)]) / radius
         if oriented.order == 0:
             gains.append(oriented.gain * namespace(cosine).sign(cosine))
         else:
-            gains.append(oriented.gain * cosine * abs(cosine) ** (oriented.order - 1))
+            gains.append(oriented.gain * cosine * namespace(cosine).abs(cosine) ** (oriented.order - 1))
     return gains
 
 
@@ -169,9 +171,13 @@ def namespace(array: Array) -> ModuleType:
     return np if isinstance(array, np.ndarray) else jnp
 
 
+def _total(terms: Sequence[Array]) -> Array:
+    return functools.reduce(operator.add, terms)
+
+
 def _radius(frequencies: Frequencies) -> Array:
     """`|w|`, with a tiny number for 0 lest it divide or enter a logarithm."""
-    squared = sum(vector * vector for vector in frequencies)
+    squared = _total([vector * vector for vector in frequencies])
     xp = namespace(squared)
     return xp.sqrt(xp.maximum(squared, xp.finfo(squared.dtype).tiny))
 
@@ -185,7 +191,7 @@ def _octaves(frequencies: Frequencies) -> Array:
 def _lobe(octaves: Array) -> Array:
     """One hump of a cosine over two octaves; its square and its neighbour's add up to 1."""
     xp = namespace(octaves)
-    return xp.where(abs(octaves) < 1, xp.cos(math.pi / 2 * octaves), 0)
+    return xp.where(xp.abs(octaves) < 1, xp.cos(math.pi / 2 * octaves), 0)
 
 
 def crop(spectrum: jax.Array, axis: int, side: int) -> jax.Array:

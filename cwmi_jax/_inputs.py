@@ -86,11 +86,11 @@ def segmentation_inputs(
     def batch(array: jax.Array) -> jax.Array:
         return array.reshape(math.prod(leading), *shape, *array.shape[len(images) :])
 
-    mask = None if mask is None else batch(mask)
+    batched_mask = None if mask is None else batch(mask)
     # Without the barrier XLA computes in the shape that the logits came in, and an axis of one class at the end keeps it
     # from using vector instructions.
-    logits = jax.lax.optimization_barrier(batch(logits))
-    return SegmentationInputs(logits, batch(targets), mask, leading, spatial_dims)
+    batched = jnp.asarray(jax.lax.optimization_barrier(batch(logits)))
+    return SegmentationInputs(batched, batch(targets), batched_mask, leading, spatial_dims)
 
 
 def image_pair(
@@ -175,7 +175,9 @@ def _probabilities(labels: jax.Array, shape: tuple[int, ...], mask: jax.Array | 
         labels = labels[..., None]
     if labels.shape != shape:
         classes = f"; classes `{shape[:-1]}` must be integers" if labels.shape == shape[:-1] else ""
-        raise ValueError(f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{classes}")
+        raise ValueError(
+            f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{classes}"
+        )
     seen = _seen(labels, mask)
     if seen is not None and not np.all((seen >= 0) & (seen <= 1)):
         raise ValueError(f"labels that are probabilities must lie within 0..1, got {_extremes(seen)}")

@@ -79,7 +79,9 @@ def gradient_images(
     *,
     quadrature_of_y: bool,
 ) -> jax.Array:
-    """The transpose of `level_sums`: images whose spectrum is, summed over levels,
+    """The transpose of `level_sums`.
+
+    Images whose spectrum is, summed over levels,
 
         (E : residual) (y^ - gain p^) + (E : explained) p^ + i (O : quadrature) q^,
 
@@ -101,7 +103,7 @@ def gradient_images(
     cropped = [(y, p)]
     for i in range(1, bank.levels):
         cropped.append((_crop(cropped[-1][0], bank, i), _crop(cropped[-1][1], bank, i)))
-    total = None
+    total: jax.Array | None = None
     for i in reversed(range(bank.levels)):
         flat = [_to_pairs(c[:, i], bank) for c in (residual, explained, quadrature)]
         level_gains = _per_image(gain[:, i], y)
@@ -120,8 +122,9 @@ def gradient_images(
         rows = cropped[i][0].shape[1]
         level = jnp.moveaxis(blocks, 0, 1).reshape(blocks.shape[1], -1, *blocks.shape[3:])[:, :rows]
         total = level if total is None else level + _uncrop(total, bank, i)
-    multiplicity = _multiplicity(bank, 0, gain.dtype)
-    return jnp.fft.irfftn(total / multiplicity.astype(total.dtype), s=bank.shape, axes=range(1, y.ndim))
+    assert total is not None
+    multiplicity = jnp.asarray(_multiplicity(bank, 0, gain.dtype), total.dtype)
+    return jnp.fft.irfftn(total / multiplicity, s=bank.shape, axes=range(1, y.ndim))
 
 
 def _best_gains(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> jax.Array:
@@ -129,8 +132,8 @@ def _best_gains(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) ->
 
     def energies(y, p, frequencies: Frequencies) -> tuple[jax.Array, jax.Array]:
         multiplicity = _multiplicity(bank, 0, y.real.dtype)
-        weights = [level_gain(frequencies, i + 1) ** 2 * multiplicity for i in range(bank.levels)]
-        weights = jnp.asarray(namespace(weights[0]).stack(weights))
+        squares = [level_gain(frequencies, i + 1) ** 2 * multiplicity for i in range(bank.levels)]
+        weights = jnp.asarray(namespace(squares[0]).stack(squares))
         return _contract(y.real * p.real + y.imag * p.imag, weights), _contract(p.real**2 + p.imag**2, weights)
 
     # The squared angular gains of all bands add up to 4 for w and -w together, for complex bands.
@@ -159,7 +162,8 @@ def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, bank: FilterBank
 
 @functools.lru_cache(maxsize=32)
 def _static_band_gains(bank: FilterBank, halvings: int, dtype: np.dtype) -> np.ndarray:
-    return _band_gains(bank.frequencies(halvings, np.dtype(np.float64), half=True), bank, halvings).astype(dtype)
+    frequencies = bank.frequencies(halvings, np.dtype(np.float64), half=True)
+    return np.asarray(_band_gains(frequencies, bank, halvings)).astype(dtype)
 
 
 def _band_gains(frequencies: Frequencies, bank: FilterBank, halvings: int) -> Array:
@@ -237,11 +241,10 @@ def _blockwise(function: Callable, y: jax.Array, p: jax.Array, bank: FilterBank,
     def pad(array: jax.Array, axis: int) -> jax.Array:
         return jnp.pad(array, [(0, blocks * size - rows if a == axis else 0) for a in range(array.ndim)])
 
-    y, p, first = pad(y, 1), pad(p, 1), pad(jnp.asarray(first), 0)
+    padded = ((pad(y, 1), 1), (pad(p, 1), 1), (pad(jnp.asarray(first), 0), 0))
 
     def block(start: jax.Array):
-        part = (jax.lax.dynamic_slice_in_dim(x, start, size, axis) for x, axis in ((y, 1), (p, 1), (first, 0)))
-        y_part, p_part, first_part = part
+        y_part, p_part, first_part = (jax.lax.dynamic_slice_in_dim(x, start, size, axis) for x, axis in padded)
         return function(y_part, p_part, [first_part, *others])
 
     return jax.lax.map(block, np.arange(blocks, dtype=np.int32) * size)

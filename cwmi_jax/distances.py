@@ -1,5 +1,7 @@
 """Distances of the oriented bands of two images, the paper's alternatives to mutual information."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -123,5 +125,6 @@ def _blur(bands: jax.Array) -> jax.Array:
         padded = jnp.pad(bands, [(_SSIM_RADIUS, _SSIM_RADIUS) if a == axis else (0, 0) for a in range(bands.ndim)])
         side = bands.shape[axis]
         shifted = [jax.lax.slice_in_dim(padded, start, start + side, axis=axis) for start in range(window.size)]
-        bands = sum(float(w) * part for w, part in zip(window / window.sum(), shifted, strict=True))
+        weighted = [float(w) * part for w, part in zip(window / window.sum(), shifted, strict=True)]
+        bands = functools.reduce(jnp.add, weighted)
     return bands

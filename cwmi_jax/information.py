@@ -65,8 +65,8 @@ def wavelet_conditional_log_det(
 
     Returns:
         `[..., levels]`, fine to coarse, natural logarithms. Exactly 0, with a gradient of 0, at levels where y has no
-        structure beyond rounding (an empty or full mask). A combination of bands that y lacks altogether (a label of straight
-        lines along one axis) counts with the size of its rounding error.
+        structure beyond rounding (an empty or full mask). A combination of bands that y lacks altogether (a label of
+        straight lines along one axis) counts with the size of its rounding error.
 
     Raises:
         TypeError: complex images, or a `where` that is not bool.
@@ -156,7 +156,10 @@ def _log_dets(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> t
     return _evaluate(y, p, bank, epsilon)[0]
 
 
-def _evaluate(y, p, bank: FilterBank, epsilon: float) -> tuple[tuple[jax.Array, jax.Array], _Saved]:
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _evaluate(
+    y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float
+) -> tuple[tuple[jax.Array, jax.Array], _Saved]:
     y_spectrum, p_spectrum = transform(y), transform(p)
     flat = y.reshape(y.shape[0], -1)
     energy = jnp.einsum("nx,nx->n", flat, flat, precision=jax.lax.Precision.HIGHEST)
@@ -190,32 +193,48 @@ def _forward(y, p, bank: FilterBank, epsilon: float):
 
 
 def _backward(bank: FilterBank, epsilon: float, residuals, cotangents):
-    saved, y_perturbed, p_perturbed = residuals
-    sums = saved.sums
-    (_, label_inverse), conditional = _factor(saved, bank, epsilon)
-    of_label, of_conditional = (
-        jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c for c in cotangents
-    )
-    # d log det S_y|p = tr(X dS_yy) - 2 Re tr(W^H X dS_yp) + tr(W^H X W dS_pp), with X the inverse and W the regression
-    # of y on p; with V = W - gain I it is written in the residual d as the value is.
-    inverse, coefficients, correction = conditional[1:]
+    saved, of_y, of_p = residuals
+    of_label, of_conditional = (jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c for c in cotangents)
+    return _gradients(saved, of_label, of_conditional, bank, epsilon, of_y is not None, of_p is not None)
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
+def _gradients(
+    saved: _Saved,
+    of_label: jax.Array,
+    of_conditional: jax.Array,
+    bank: FilterBank,
+    epsilon: float,
+    with_y: bool,
+    with_p: bool,
+) -> tuple[jax.Array | None, jax.Array | None]:
+    """Gradients with respect to y and p, from those with respect to the determinants, `[N, L]`.
+
+    With X the inverse of S_y|p and W the regression of y on p,
+
+        d log det S_y|p = tr(X dS_yy) - 2 Re tr(W^H X dS_yp) + tr(W^H X W dS_pp);
+
+    like the value it is written in the residual d = y - gain p, with W - gain I in the place of W.
+    """
+    gain = saved.sums.gain
+    (_, label_inverse), (_, inverse, coefficients, correction) = _factor(saved, bank, epsilon)
     explained = matmul(adjoint(coefficients), inverse)
-    amplitude = _amplitudes(bank, sums.gain.dtype)[:, None, None]
-    label_weight, weight = (amplitude * c[..., None, None] for c in (of_label, of_conditional))
-    gradient = functools.partial(gradient_images, saved.y, saved.p, sums.gain, bank=bank)
+    amplitudes = jnp.asarray(_amplitudes(bank, gain.dtype))[:, None, None]
+    label_weight, weight = (amplitudes * c[..., None, None] for c in (of_label, of_conditional))
+    gradient = functools.partial(gradient_images, saved.y, saved.p, gain, bank=bank)
     y_gradient = p_gradient = None
-    if p_perturbed is not None:
+    if with_p:
         p_gradient = gradient(
             -weight * explained.real,
             weight * matmul(explained, correction).real,
             -weight * explained.imag,
             quadrature_of_y=True,
         )
-    if y_perturbed is not None:
-        of_y = label_weight * label_inverse.real
+    if with_y:
+        own = label_weight * label_inverse.real
         y_gradient = gradient(
-            weight * inverse.real + of_y,
-            -weight * matmul(inverse, correction).real + sums.gain[..., None, None] * of_y,
+            weight * inverse.real + own,
+            gain[..., None, None] * own - weight * matmul(inverse, correction).real,
             weight * explained.imag,
             quadrature_of_y=False,
         )

@@ -6,6 +6,7 @@ up, bands are scaled so that their energy, the sum of squares over pixels, is th
 would give.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -78,17 +79,23 @@ def steerable_pyramid(
         [(4, 97, 131), (4, 49, 66)]
     """
     image = real_image("image", image, spatial_dims)
-    bank = FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued)
+    return _split(image, FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _split(image: jax.Array, bank: FilterBank) -> SteerablePyramid:
     spectrum = jnp.fft.fftn(image, axes=_axes(bank))
     high, low = _residual_gains(bank, image.dtype)
     highpass = jnp.fft.ifftn(spectrum * high, axes=_axes(bank)).real
     bands = []
-    for i in range(levels):
+    for i in range(bank.levels):
         spectrum = _cropped(spectrum, bank, i)
-        filters = _filters(bank, i, image.dtype, analytic=complex_valued)
-        band = _scale(bank, i) * jnp.fft.ifftn(jnp.expand_dims(spectrum, -spatial_dims - 1) * filters, axes=_axes(bank))
-        bands.append(band if complex_valued else band.real)
-    lowpass = _scale(bank, levels) * jnp.fft.ifftn(_cropped(spectrum, bank, levels) * low, axes=_axes(bank)).real
+        filters = _filters(bank, i, image.dtype, analytic=bank.complex_valued)
+        filtered = jnp.expand_dims(spectrum, -bank.spatial_dims - 1) * filters
+        band = _scale(bank, i) * jnp.fft.ifftn(filtered, axes=_axes(bank))
+        bands.append(band if bank.complex_valued else band.real)
+    coarsest = _cropped(spectrum, bank, bank.levels) * low
+    lowpass = _scale(bank, bank.levels) * jnp.fft.ifftn(coarsest, axes=_axes(bank)).real
     return SteerablePyramid(highpass, tuple(bands), lowpass)
 
 
@@ -116,7 +123,11 @@ def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
         >>> bool(jnp.allclose(reconstruct(steerable_pyramid(image)), image, atol=1e-5))
         True
     """
-    bank = _bank_of(pyramid)
+    return _join(pyramid, _bank_of(pyramid))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _join(pyramid: SteerablePyramid, bank: FilterBank) -> jax.Array:
     axes, dtype = _axes(bank), pyramid.highpass.dtype
     high, low = _residual_gains(bank, dtype)
     total = jnp.fft.fftn(pyramid.lowpass, axes=axes) * low / _scale(bank, bank.levels)
@@ -161,7 +172,7 @@ def _residual_gains(bank: FilterBank, dtype: np.dtype) -> tuple[jax.Array, jax.A
     """Highpass on the image's grid and lowpass on the coarsest, complex."""
     high = highpass_gain(_vectors(bank, 0, dtype))
     low = lowpass_gain(_vectors(bank, bank.levels, dtype), bank.levels)
-    return _as_complex(high), _as_complex(low)
+    return _as_complex(jnp.asarray(high)), _as_complex(jnp.asarray(low))
 
 
 def _as_complex(gains: jax.Array) -> jax.Array:

@@ -50,9 +50,9 @@ def test_reconstructs_in_float64(shape, complex_valued, x64):
 @pytest.mark.parametrize("orientations", [3, 6])
 def test_reconstructs_volumes_of_any_shape(orientations, complex_valued, x64):
     volumes = noise((2, 17, 20, 27), np.float64)
-    split, again = there_and_back(
-        levels=3, orientations=orientations, spatial_dims=3, complex_valued=complex_valued
-    )(volumes)
+    split, again = there_and_back(levels=3, orientations=orientations, spatial_dims=3, complex_valued=complex_valued)(
+        volumes
+    )
     assert split.bands[2].shape == (2, orientations, 5, 5, 7)
     np.testing.assert_allclose(again, volumes, atol=1e-12)
 
@@ -84,7 +84,9 @@ def test_bands_of_pyrtools(shape, orientations, complex_valued, x64):
     image = noise(shape, np.float64)
     image -= image.mean()
     order = orientations - 1
-    theirs = pyrtools.pyramids.SteerablePyramidFreq(image.T, height=3, order=order, is_complex=complex_valued).pyr_coeffs
+    theirs = pyrtools.pyramids.SteerablePyramidFreq(
+        image.T, height=3, order=order, is_complex=complex_valued
+    ).pyr_coeffs
     settings = dict(levels=3, orientations=orientations, complex_valued=complex_valued)
     (high, bands, low), _ = there_and_back(**settings)(image)
     phase = (-1j) ** order if complex_valued else 1
@@ -141,9 +143,7 @@ def explicit_log_det(y, p, epsilon=5e-4, **settings):
 def test_frequency_domain_equals_explicit_bands(shape, levels, orientations, complex_valued, x64):
     y, p = noise(shape, np.float64, 1) > 0.6, noise(shape, np.float64, 2)
     y, p = y.astype(np.float64), 0.5 * p + 0.3 * y
-    settings = dict(
-        levels=levels, orientations=orientations, spatial_dims=len(shape), complex_valued=complex_valued
-    )
+    settings = dict(levels=levels, orientations=orientations, spatial_dims=len(shape), complex_valued=complex_valued)
     log_det = quick_jit(lambda y, p: wavelet_conditional_log_det(y, p, **settings))(y, p)
     np.testing.assert_allclose(log_det, explicit_log_det(y, p, **settings), rtol=1e-9, atol=1e-9)
 
