@@ -12,6 +12,9 @@ import numpy as np
 from jax.typing import ArrayLike
 
 
+REDUCTIONS = ("mean", "none")
+
+
 class SegmentationInputs(NamedTuple):
     """Logits and labels of `N` images in the form that losses compute with.
 
@@ -100,7 +103,7 @@ def image_pair(
     y, p = real_image("y", y, spatial_dims), real_image("p", p, spatial_dims)
     if y.shape != p.shape:
         raise ValueError(f"y and p must have one shape, got {y.shape} and {p.shape}")
-    dtype = jnp.promote_types(y.dtype, p.dtype)
+    dtype = np.promote_types(y.dtype, p.dtype)
     y, p = y.astype(dtype), p.astype(dtype)
     if where is not None:
         mask = _mask(where, y.shape, "the images")
@@ -127,9 +130,8 @@ def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str)
     Args:
         values: `[N]`.
         inputs: what they were computed from. Images that are wholly masked have the value 0 and no part in a mean.
-        reduction: "mean" for a scalar, "none" for the leading axes of the inputs.
+        reduction: "mean" for a scalar, "none" for the leading axes of the inputs; one of `REDUCTIONS`.
     """
-    check_choice("reduction", reduction, ("mean", "none"))
     seen = inputs.pixels > 0
     values = jnp.where(seen, values, 0)
     if reduction == "none":
@@ -200,9 +202,10 @@ def _one_hot(
             f"labels must lie within 0..{largest} for {classes} channel(s) of logits, got {_extremes(seen)}; "
             f"mask what is to be ignored with `where`"
         )
+    labels = labels.astype(np.int32)
     if classes == 1:
         return (labels == 1).astype(dtype)[..., None]
-    return jax.nn.one_hot(labels.astype(np.int32), classes, dtype=dtype)
+    return jax.nn.one_hot(labels, classes, dtype=dtype)
 
 
 def _seen(labels: jax.Array, mask: jax.Array | None) -> np.ndarray | None:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import weighted_cross_entropy
-from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._inputs import REDUCTIONS, SegmentationInputs, check_choice, reduce_images, segmentation_inputs
 from cwmi_jax.information import wavelet_conditional_log_det
 
 
@@ -50,7 +50,7 @@ def cwmi_loss(
             cross entropy; labels there may hold anything.
         spatial_dims: 2 for images, 3 for volumes.
         complex_valued: complex bands, or the real ones of the paper's CWMI-Real.
-        epsilon: added to the diagonal of the prediction's covariance, a sum over pixels.
+        epsilon: a Python number, added to the diagonal of the prediction's covariance, a sum over pixels.
         reduction: "mean" over images, without those that are wholly masked, or "none".
 
     Returns:
@@ -74,6 +74,7 @@ def cwmi_loss(
         >>> cwmi_loss(logits, labels).shape
         ()
     """
+    check_choice("reduction", reduction, REDUCTIONS)
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
     losses = _information(
         inputs, levels=levels, orientations=orientations, complex_valued=complex_valued, epsilon=epsilon

@@ -60,13 +60,15 @@ def wavelet_conditional_log_det(
         orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes.
         spatial_dims: 2 for images, 3 for volumes.
         complex_valued: analytic bands, or their real parts.
-        epsilon: `e`, added to the diagonal of S_pp, a sum over pixels.
+        epsilon: `e`, a Python number, added to the diagonal of S_pp, a sum over pixels.
         where: bool `[..., H, W]`; False pixels are zero in both images.
 
     Returns:
         `[..., levels]`, fine to coarse, natural logarithms. Exactly 0, with a gradient of 0, at levels where y has no
         structure beyond rounding (an empty or full mask). A combination of bands that y lacks altogether (a label of
-        straight lines along one axis) counts with the size of its rounding error.
+        straight lines along one axis) counts with the size of its rounding error. In float32 the result is within 1e-3
+        of float64's for predictions near to, affine in, blurred from, shifted from or unrelated to y; not where p is an
+        affine image of y plus one strong structure of another kind, such as a ramp whose ends meet in a step (0.02 to 2).
 
     Raises:
         TypeError: complex images, or a `where` that is not bool.
@@ -113,7 +115,7 @@ def wavelet_mutual_information(
         orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes.
         spatial_dims: 2 for images, 3 for volumes.
         complex_valued: analytic bands, or their real parts.
-        epsilon: `e`, added to the diagonal of S_pp, a sum over pixels.
+        epsilon: `e`, a Python number, added to the diagonal of S_pp, a sum over pixels.
         where: bool `[..., H, W]`; False pixels are zero in both images.
 
     Returns:

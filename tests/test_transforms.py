@@ -1,0 +1,248 @@
+"""Gradients against finite differences, and the loss under JAX's transformations, on two devices and in blocks."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+from jax.test_util import check_vjp
+from numpy.testing import assert_allclose
+
+from cwmi_jax import _spectral_sums, cwmi_loss, wavelet_conditional_log_det, wavelet_mutual_information
+from tests.golden import class_images, images, quick_jit, sigmoid, volume
+
+SETTINGS = dict(levels=2, orientations=3)
+SHORT = dict(levels=1, orientations=2)
+
+
+def binary(height=17, width=24, batch=2):
+    labels, logits = images(height, width, batch)
+    return logits[..., None], labels
+
+
+def two_channels():
+    logits, labels = binary()
+    return np.concatenate([0.3 * logits, logits], axis=-1), labels
+
+
+def multi_class():
+    labels, logits = class_images(16, 20, 3)
+    return logits, labels
+
+
+def solid():
+    labels, logits = volume(8, 9, 12)
+    return logits[..., None], labels
+
+
+def value_and_gradient(logits, labels, **settings):
+    return jax.value_and_grad(lambda logits: cwmi_loss(logits, labels, **settings))(logits)
+
+
+def assert_same(result, expected, rtol=1e-9):
+    for got, want in zip(jax.tree.leaves(result), jax.tree.leaves(expected), strict=True):
+        got, want = np.asarray(got), np.asarray(want)
+        assert_allclose(got, want, rtol=rtol, atol=rtol * np.abs(want).max())
+
+
+def check(function, *arguments):
+    """Reverse mode against central differences along a random direction, in float64."""
+    compiled = quick_jit(jax.value_and_grad(function, argnums=tuple(range(len(arguments)))))
+
+    def vjp(*arguments):
+        value, gradients = compiled(*arguments)
+        return value, lambda cotangent: tuple(cotangent * gradient for gradient in gradients)
+
+    check_vjp(lambda *arguments: compiled(*arguments)[0], vjp, arguments, eps=1e-4, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "settings"),
+    [
+        (binary, dict(complex_valued=True)),
+        (binary, dict(complex_valued=False)),
+        (two_channels, dict(levels=1, class_weights=None)),
+        (multi_class, dict(levels=1, class_weights=[1.0, 0.5, 2.0])),
+        (multi_class, dict(levels=1, complex_valued=False)),
+        (solid, dict(spatial_dims=3, levels=1)),
+        (solid, dict(spatial_dims=3, levels=1, orientations=6, complex_valued=False)),
+    ],
+)
+def test_gradient_of_the_loss_with_respect_to_logits(x64, inputs, settings):
+    logits, labels = inputs()
+    check(lambda logits: cwmi_loss(logits, labels, **SETTINGS | settings), jnp.asarray(logits))
+
+
+def test_gradient_of_the_loss_under_a_mask(x64):
+    logits, labels = binary()
+    where = np.ones(labels.shape, bool)
+    where[:, 3:8, 5:] = False
+    check(lambda logits: cwmi_loss(logits, labels, where=where, **SETTINGS), jnp.asarray(logits))
+
+
+@pytest.mark.parametrize("inputs", [binary, multi_class], ids=["binary", "multi_class"])
+def test_gradient_of_the_loss_with_respect_to_probable_labels(x64, inputs):
+    logits, _ = inputs()
+    random = np.random.default_rng(0).uniform(0.1, 0.9, logits.shape)
+    labels = random if logits.shape[-1] == 1 else random / random.sum(axis=-1, keepdims=True)
+    check(lambda labels: cwmi_loss(logits, labels, class_weights=None, **SETTINGS), jnp.asarray(labels))
+
+
+@pytest.mark.parametrize("complex_valued", [True, False], ids=["complex", "real"])
+@pytest.mark.parametrize("function", [wavelet_conditional_log_det, wavelet_mutual_information])
+def test_gradient_of_the_information_with_respect_to_both_images(x64, function, complex_valued):
+    logits, labels = binary()
+    y = labels + 0.1 * np.random.default_rng(0).standard_normal(labels.shape)
+    weights = np.array([1.0, -0.7])
+
+    def total(y, p):
+        levels = function(y, p, complex_valued=complex_valued, **SETTINGS)
+        return jnp.sum(levels * weights)
+
+    check(total, jnp.asarray(y), jnp.asarray(sigmoid(logits[..., 0])))
+
+
+def test_jit_is_eager():
+    logits, labels = binary(48, 40)
+    function = functools.partial(value_and_gradient, levels=1, orientations=1)
+    logits = logits.astype(np.float32)
+    assert_same(jax.jit(function)(logits, labels), function(logits, labels), rtol=1e-5)
+
+
+def test_a_batch_is_its_images_one_by_one(x64):
+    logits, labels = binary(batch=3)
+    loss = functools.partial(cwmi_loss, **SHORT)
+    single = quick_jit(jax.value_and_grad(loss))
+    ones = [single(z, y) for z, y in zip(logits, labels, strict=True)]
+    values, gradients = (np.stack(parts) for parts in zip(*ones, strict=True))
+    assert_same(quick_jit(jax.vmap(jax.value_and_grad(loss)))(logits, labels), (values, gradients))
+    assert_same(quick_jit(jax.value_and_grad(loss))(logits, labels), (values.mean(), gradients / 3))
+
+
+def test_rematerialised_gradient_is_the_same(x64):
+    logits, labels = binary()
+    loss = functools.partial(cwmi_loss, labels=labels, **SHORT)
+    remat = quick_jit(jax.value_and_grad(jax.checkpoint(loss)))
+    assert_same(remat(logits), quick_jit(jax.value_and_grad(loss))(logits))
+
+
+def distribute(how, local):
+    """`local(logits, labels)` on each of two devices, which `how` splits a batch over."""
+    if how == "pmap":
+        mapped = jax.pmap(local, axis_name="batch")
+
+        def run(logits, labels):
+            value, gradient = mapped(*(x.reshape(2, -1, *x.shape[1:]) for x in (logits, labels)))
+            return value[0], gradient.reshape(logits.shape)
+
+        return run
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+    whole, split = PartitionSpec(), PartitionSpec("batch")
+    return quick_jit(jax.shard_map(local, mesh=mesh, in_specs=(split, split), out_specs=(whole, split)))
+
+
+@pytest.mark.parametrize(
+    ("how", "blocks"), [("pmap", "one block"), ("shard_map", "one block"), ("shard_map", "many blocks")]
+)
+def test_two_devices_are_one(x64, monkeypatch, how, blocks):
+    assert jax.device_count() >= 2
+    logits, labels = binary(batch=4)
+    expected = quick_jit(functools.partial(value_and_gradient, **SHORT))(logits, labels)
+    if blocks == "many blocks":
+        monkeypatch.setattr(_spectral_sums, "_BLOCK_ENTRIES", 500)
+
+    def local(logits, labels):
+        value, gradient = value_and_gradient(logits, labels, **SHORT)
+        return jax.lax.pmean(value, "batch"), gradient / 2
+
+    assert_same(distribute(how, local)(logits, labels), expected)
+
+
+@pytest.mark.parametrize("how", ["pmap", "shard_map"])
+def test_parameters_shared_by_two_devices_have_the_gradient_of_one(x64, how):
+    """The parameters are whole on each device, as in training, and the mean is over the batch."""
+    logits, labels = binary(batch=4)
+
+    def loss(gain, logits, labels):
+        return cwmi_loss(gain * logits, labels, **SHORT)
+
+    expected = quick_jit(jax.value_and_grad(loss))(1.5, logits, labels)
+
+    def local(logits, labels):
+        def mean(gain):
+            return jax.lax.pmean(loss(gain, logits, labels), "batch")
+
+        if how == "pmap":
+            return jax.lax.pmean(jax.value_and_grad(lambda gain: loss(gain, logits, labels))(1.5), "batch")
+        return jax.value_and_grad(mean)(1.5)
+
+    if how == "pmap":
+        mapped = jax.pmap(local, axis_name="batch")
+        result = [part[0] for part in mapped(*(x.reshape(2, 2, *x.shape[1:]) for x in (logits, labels)))]
+    else:
+        mesh = jax.make_mesh((2,), ("batch",), axis_types=(jax.sharding.AxisType.Auto,))
+        whole, split = PartitionSpec(), PartitionSpec("batch")
+        mapped = jax.shard_map(local, mesh=mesh, in_specs=(split, split), out_specs=(whole, whole))
+        result = quick_jit(mapped)(logits, labels)
+    assert_same(result, expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "settings"),
+    [
+        (functools.partial(binary, 37, 45), dict(orientations=2)),
+        (functools.partial(binary, 38, 44), dict(complex_valued=False)),
+        (solid, dict(levels=1, spatial_dims=3)),
+    ],
+)
+def test_blocks_of_rows_are_the_whole(x64, monkeypatch, inputs, settings):
+    function = functools.partial(value_and_gradient, **SETTINGS | settings)
+    expected = quick_jit(function)(*inputs())
+    monkeypatch.setattr(_spectral_sums, "_BLOCK_ENTRIES", 300)
+    program = jax.make_jaxpr(lambda *inputs: function(*inputs))(*inputs())
+    assert "scan" in {equation.primitive.name for equation in equations(program.jaxpr)}
+    assert_same(quick_jit(lambda *inputs: function(*inputs))(*inputs()), expected)
+
+
+def equations(jaxpr):
+    """Every equation of a program, those of its loops and calls included."""
+    for equation in jaxpr.eqns:
+        yield equation
+        for parameter in jax.tree.leaves(
+            equation.params, is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr")
+        ):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
+
+
+@pytest.mark.parametrize("inputs", [binary, multi_class, solid])
+def test_a_value_takes_two_transforms_and_a_gradient_a_third(inputs):
+    logits, labels = inputs()
+    settings = dict(SETTINGS, levels=1, spatial_dims=3 if inputs is solid else 2)
+
+    def count(function):
+        program = jax.make_jaxpr(functools.partial(function, labels=labels, **settings))(logits)
+        return sum(equation.primitive.name == "fft" for equation in equations(program.jaxpr))
+
+    assert count(cwmi_loss) == 2
+    assert count(value_and_gradient) == 3
+
+
+@pytest.mark.parametrize("entries", [2**22, 500], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("inputs", [binary, two_channels, multi_class, solid])
+@pytest.mark.parametrize("complex_valued", [True, False], ids=["complex", "real"])
+def test_every_product_keeps_full_precision(monkeypatch, inputs, complex_valued, entries):
+    """The default would be TF32 on GPUs and bfloat16 on TPUs, which a CPU's results do not show."""
+    monkeypatch.setattr(_spectral_sums, "_BLOCK_ENTRIES", entries)
+    logits, labels = inputs()
+    settings = dict(SETTINGS, levels=1, complex_valued=complex_valued, spatial_dims=3 if inputs is solid else 2)
+    program = jax.make_jaxpr(functools.partial(value_and_gradient, **settings))(logits.astype(np.float32), labels)
+    found = list(equations(program.jaxpr))
+    products = [equation for equation in found if equation.primitive.name == "dot_general"]
+    assert len(products) >= 5
+    highest = jax.lax.Precision.HIGHEST
+    assert [equation.params["precision"] for equation in products] == [(highest, highest)] * len(products)
+    assert not any(equation.primitive.name.startswith("conv_general") for equation in found)
