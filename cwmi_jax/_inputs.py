@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-
 REDUCTIONS = ("mean", "none")
 
 

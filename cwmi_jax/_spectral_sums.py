@@ -4,12 +4,13 @@ By Parseval, a sum over the pixels of a level of band j of image a times the con
 
     1/n sum_w g(w)^2 A_j(w) A_k(w) a^(w) conj(b^(w)),
 
-so no band is ever made: a level's sums are one product of K*K weight maps with the power and cross spectra of the images.
+so no band is ever made: a level's sums are the product of weight maps, one for each of the Q = K(K+1)/2 pairs of bands,
+with the power and cross spectra of the images.
 On the half space that a real FFT keeps, `w` and `-w` are taken together: the real part of a cross spectrum has the weight
 `W(w) + W(-w)`, its imaginary part `W(w) - W(-w)`, where `W = g^2 A_j A_k`. The frequencies that are 0 on the last axis hold
 both already and count half.
 
-Spectra are complex arrays `[N, *grid]` of real FFTs; weight maps are `[K*K, *grid]`.
+Spectra are complex arrays `[N, *grid]` of real FFTs; weight maps are `[Q, *grid]`.
 """
 
 import functools
@@ -85,7 +86,7 @@ def gradient_images(
 
         (E : residual) (y^ - gain p^) + (E : explained) p^ + i (O : quadrature) q^,
 
-    with E and O the even and odd weight maps, `:` the sum over their K*K entries, and q^ = y^ or p^.
+    with E and O the even and odd weight maps, `:` the sum over pairs of bands, and q^ = y^ or p^.
 
     Args:
         y: spectra `[N, *grid]`.
