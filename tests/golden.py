@@ -20,9 +20,10 @@ def figures(name: str) -> list[dict]:
     return json.loads((pathlib.Path(__file__).parent / "data" / f"{name}.json").read_text())
 
 
-quick_jit = functools.partial(
-    jax.jit, compiler_options={"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
-)
+_QUICK: dict[str, int | bool] = {"xla_backend_optimization_level": 0}
+if jax.__version_info__ < (0, 11):  # The later compilers do not know it.
+    _QUICK["xla_cpu_use_fusion_emitters"] = False
+quick_jit = functools.partial(jax.jit, compiler_options=_QUICK)
 """`jax.jit` that compiles in a third of the time, for programs that run once; not inside another `jax.jit`."""
 
 
