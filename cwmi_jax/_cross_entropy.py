@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._inputs import SegmentationInputs, is_visible
 
 
-def weighted_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
+def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
     """Mean over an image's unmasked pixels of `-sum_c weight_c target_c log p_c`, in nats.
 
     Args:
@@ -19,7 +19,7 @@ def weighted_cross_entropy(inputs: SegmentationInputs, class_weights: str | Arra
     """
     axes = tuple(range(1, inputs.spatial_dims + 1))
     pixels = inputs.pixels
-    weights = _class_weights(inputs, class_weights, pixels)
+    weights = class_weights_of(inputs, class_weights)
     shape = (-1, *[1] * inputs.spatial_dims)
     if inputs.binary:
         where = None if inputs.where is None else inputs.where.reshape(pixels.size, -1)
@@ -74,24 +74,46 @@ def _backward(saved, cotangent):
 binary_cross_entropy.defvjp(_forward, _backward)
 
 
+def log_probabilities(inputs: SegmentationInputs) -> tuple[jax.Array, jax.Array]:
+    """`log p_c` and `log (1 - p_c)` of every class, each `[N, C, *shape]`, finite and exact for saturated logits."""
+    if inputs.binary:
+        log_p, log_q = _log_sigmoids(inputs.logits)
+        return jnp.stack([log_q, log_p], axis=1), jnp.stack([log_p, log_q], axis=1)
+    logits = jnp.moveaxis(inputs.logits, -1, 1)
+    log_p = jax.nn.log_softmax(logits, axis=1)
+    top = jax.nn.one_hot(logits.argmax(axis=1), inputs.classes, axis=1, dtype=bool)
+    # 1 - p of the likeliest class may round to 0; it is the sum of the others. No other class is above one half.
+    others = jax.nn.logsumexp(jnp.where(top, -jnp.inf, logits), axis=1, keepdims=True)
+    everything = jax.nn.logsumexp(logits, axis=1, keepdims=True)
+    return log_p, jnp.where(top, others - everything, jnp.log1p(-jnp.where(top, 0, jnp.exp(log_p))))
+
+
 def _outside(targets: jax.Array, where: jax.Array | None) -> jax.Array:
     return 1 - targets if where is None else jnp.where(where, 1 - targets, 0)
 
 
+@jax.custom_jvp
 def _log_sigmoids(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
     """`log sigmoid` of the logits and of their negatives."""
     tail = jnp.log1p(jnp.exp(-jnp.abs(logits)))
     return jnp.minimum(logits, 0) - tail, jnp.minimum(-logits, 0) - tail
 
 
-def _class_weights(inputs: SegmentationInputs, class_weights: str | ArrayLike | None, pixels: jax.Array) -> jax.Array:
+@_log_sigmoids.defjvp
+def _log_sigmoids_jvp(primals, tangents):
+    # As the compiler would differentiate it the logarithm takes five times as long, here too.
+    (logits,), (tangent,) = primals, tangents
+    return _log_sigmoids(logits), (jax.nn.sigmoid(-logits) * tangent, -jax.nn.sigmoid(logits) * tangent)
+
+
+def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
     """`[N, C]`, two classes for one channel.
 
     Balanced, a class of `n_c` of an image's pixels weighs `(sum_j n_j - n_c) / min_j n_j` over the classes that are
     present: of two, the larger weighs 1 and the smaller as many times more as it has fewer pixels. A class that has the
     image to itself weighs 1.
     """
-    classes = 2 if inputs.binary else inputs.logits.shape[-1]
+    pixels, classes = inputs.pixels, inputs.classes
     count, dtype = pixels.size, pixels.dtype
     if class_weights is None:
         return jnp.ones((count, classes), dtype)

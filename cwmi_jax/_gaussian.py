@@ -20,8 +20,8 @@ class Conditional(NamedTuple):
     """What is left of y once p is known.
 
     Attributes:
-        log_det: of the conditional covariance S_y|p, `[...]`, real.
-        inverse: of S_y|p, `[..., K, K]`.
+        log_det: of the conditional covariance S_y|p plus its ridge, `[...]`, real.
+        inverse: of the same, `[..., K, K]`.
         coefficients: W = S_yp (S_pp + e I)^-1, the regression of y on p, `[..., K, K]`.
         correction: W - gain I, the regression of the residual, which is small where W is close to the gain.
     """
@@ -92,7 +92,13 @@ def log_det_and_inverse(covariance: jax.Array, scale: jax.Array, known: jax.Arra
 
 
 def condition(
-    dd: jax.Array, dp: jax.Array, pp: jax.Array, gain: jax.Array, epsilon: float, known: jax.Array
+    dd: jax.Array,
+    dp: jax.Array,
+    pp: jax.Array,
+    gain: jax.Array,
+    epsilon: float,
+    known: jax.Array,
+    ridge: float = 0.0,
 ) -> Conditional:
     """Conditional covariance of y, from the sums of the residual `d = y - gain p`.
 
@@ -109,6 +115,7 @@ def condition(
         gain: `[...]`, real.
         epsilon: `e`, added to the diagonal of S_pp.
         known: `[...]`, bool; elsewhere log determinant and inverse are 0.
+        ridge: added to the diagonal of S_y|p before its determinant and inverse are taken.
     """
     k = dd.shape[-1]
     identity = jnp.eye(k, dtype=dp.dtype)
@@ -121,11 +128,11 @@ def condition(
     )
     # No pivot of S_pp + e I lies below e but by rounding.
     swept, _ = sweep(block, k, jnp.full_like(gain, epsilon / 2))
-    ridge = epsilon * -swept[..., :k, :k]
+    unexplained = epsilon * -swept[..., :k, :k]
     regression = swept[..., k:, :k]
     a = gain[..., None, None].astype(dp.dtype)
-    shrinkage = identity - ridge
+    shrinkage = identity - unexplained
     covariance = swept[..., k:, k:] + a * epsilon * (regression + adjoint(regression)) + a**2 * epsilon * shrinkage
     scale = jnp.trace(dd.real, axis1=-2, axis2=-1) / k + gain**2 * epsilon
-    log_det, inverse = log_det_and_inverse(covariance, scale, known)
-    return Conditional(log_det, inverse, regression + a * shrinkage, regression - a * ridge)
+    log_det, inverse = log_det_and_inverse(covariance + ridge * identity, scale, known)
+    return Conditional(log_det, inverse, regression + a * shrinkage, regression - a * unexplained)

@@ -40,12 +40,50 @@ class SegmentationInputs(NamedTuple):
         return self.logits.ndim == self.spatial_dims + 1
 
     @property
+    def classes(self) -> int:
+        """How many classes there are; 2 where there is one channel."""
+        return 2 if self.binary else self.logits.shape[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image, in pixels."""
+        return self.logits.shape[1 : self.spatial_dims + 1]
+
+    @property
     def pixels(self) -> jax.Array:
         """How many pixels of each image are not masked, `[N]`, in the logits' dtype."""
-        shape, dtype = self.logits.shape[: self.spatial_dims + 1], self.logits.dtype
+        count, dtype = self.logits.shape[0], self.logits.dtype
         if self.where is None:
-            return jnp.full(shape[0], math.prod(shape[1:]), dtype)
-        return self.where.reshape(shape[0], -1).sum(axis=1).astype(dtype)
+            return jnp.full(count, math.prod(self.shape), dtype)
+        return self.where.reshape(count, -1).sum(axis=1).astype(dtype)
+
+    def inside(self, values: jax.Array) -> jax.Array:
+        """Sets what is masked to 0 in `[N, *shape]` or `[N, C, *shape]`."""
+        if self.where is None:
+            return values
+        where = self.where if values.ndim == self.where.ndim else self.where[:, None]
+        return jnp.where(where, values, 0)
+
+    def class_targets(self) -> jax.Array:
+        """Targets of every class, `[N, C, *shape]`, two classes for one channel; 0 where masked."""
+        if self.binary:
+            return self.inside(jnp.stack([1 - self.targets, self.targets], axis=1))
+        return jnp.moveaxis(self.targets, -1, 1)
+
+    def class_probabilities(self) -> jax.Array:
+        """Predicted probabilities of every class, as `class_targets`."""
+        if self.binary:
+            return self.inside(jax.nn.sigmoid(jnp.stack([-self.logits, self.logits], axis=1)))
+        return self.inside(jnp.moveaxis(jax.nn.softmax(self.logits), -1, 1))
+
+    def rivals(self) -> tuple[jax.Array, jax.Array]:
+        """Targets and probabilities of each class that is compared with the rest, `[N, C, *shape]`; 0 where masked.
+
+        All of them, but for one channel class 1 alone, `C = 1`: class 0 is its mirror image.
+        """
+        if self.binary:
+            return self.targets[:, None], self.inside(jax.nn.sigmoid(self.logits))[:, None]
+        return self.class_targets(), self.class_probabilities()
 
 
 def segmentation_inputs(
@@ -93,6 +131,32 @@ def segmentation_inputs(
     # from using vector instructions.
     batched = jnp.asarray(jax.lax.optimization_barrier(batch(logits)))
     return SegmentationInputs(batched, batch(targets), batched_mask, leading, spatial_dims)
+
+
+def pixel_map(
+    name: str, values: ArrayLike | None, inputs: SegmentationInputs, channels: int | None = None
+) -> jax.Array:
+    """Checks what a loss is told about each pixel, such as a weight.
+
+    Args:
+        name: of the argument, for the error.
+        values: real, `[..., *shape]`, or `[..., *shape, channels]`.
+        inputs: of the loss.
+        channels: None for one value a pixel.
+
+    Returns:
+        `[N, *shape]`, or `[N, channels, *shape]`, in the logits' dtype; 0 where masked.
+    """
+    wanted = (*inputs.leading, *inputs.shape, *(() if channels is None else (channels,)))
+    if values is None:
+        raise ValueError(f"{name} is needed, of shape {wanted}; cwmi_jax.weight_maps makes it from the labels")
+    array = jnp.asarray(values)
+    if array.shape != wanted:
+        raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, got {array.dtype}")
+    array = array.astype(inputs.logits.dtype).reshape(math.prod(inputs.leading), *wanted[len(inputs.leading) :])
+    return inputs.inside(array if channels is None else jnp.moveaxis(array, -1, 1))
 
 
 def image_pair(

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from cwmi_jax._cross_entropy import weighted_cross_entropy
+from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import REDUCTIONS, SegmentationInputs, check_choice, reduce_images, segmentation_inputs
 from cwmi_jax.information import wavelet_conditional_log_det
 
@@ -80,7 +80,7 @@ def cwmi_loss(
         inputs, levels=levels, orientations=orientations, complex_valued=complex_valued, epsilon=epsilon
     )
     # Also for a weight of 0, so that wrong class weights are found; the compiler drops what is not used.
-    cross_entropy = weighted_cross_entropy(inputs, class_weights)
+    cross_entropy = mean_cross_entropy(inputs, class_weights)
     if not (isinstance(ce_weight, int | float) and ce_weight == 0):
         losses = losses + ce_weight * cross_entropy
     return reduce_images(losses, inputs, reduction)

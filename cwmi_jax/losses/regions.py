@@ -1,0 +1,157 @@
+"""Region Mutual Information: what is left of a pixel's neighbourhood once the predicted neighbourhood is known."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from cwmi_jax._cross_entropy import log_probabilities
+from cwmi_jax._gaussian import Conditional, adjoint, condition, matmul
+from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+
+# Of the released code: added to the diagonals of the prediction's covariance and of the conditional one, sums over pixels.
+_EPSILON = 5e-4
+
+
+def rmi(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    radius: int = 3,
+    pool: int = 3,
+    rmi_weight: float = 0.5,
+    where: ArrayLike | None = None,
+    spatial_dims: int = 2,
+    reduction: str = "mean",
+) -> jax.Array:
+    """Region Mutual Information (RMI) loss, `(1 - rmi_weight) cross_entropies + rmi_weight R`.
+
+    Label and probability of every class are max-pooled, and the `radius x radius` neighbourhoods of their pixels, as vectors
+    of `d = radius^2` numbers (`radius^3` for volumes), are taken for Gaussian:
+
+        R = sum_c log det (S_g|p,c + e I) / 2d ,    S_g|p = S_gg - S_gp (S_pp + e I)^-1 S_pg ,    e = 5e-4,
+
+    with centred sums over the neighbourhoods that lie within the image. Where the prediction meets the label S_g|p is a
+    small difference of large numbers; it comes from the residual of the best gain instead, as CWMI's does. The cross
+    entropies are binary, each class against the rest, summed over pixels and classes, and divided by the pixels plus one.
+
+    Args:
+        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax. With one channel there are two classes, and both
+            count, for a maximum of p is not one of 1 - p.
+        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        radius: side of a neighbourhood in pooled pixels.
+        pool: side and stride of the pooling window in pixels; 1 for none.
+        rmi_weight: of `R`, 0 to 1.
+        where: bool `[..., *shape]`; False pixels are zero in label and probability and have no cross entropy.
+        spatial_dims: 2 for images, 3 for volumes.
+        reduction: "mean" over images, or "none".
+
+    Returns:
+        A scalar, or `[...]` for "none"; nats. It can be negative.
+
+    Raises:
+        TypeError: integer logits, or a `where` that is not bool.
+        ValueError: an image too small for `radius` and `pool`, shapes that do not match, labels outside 0..C-1 where they
+            can be seen, or an unknown option.
+
+    References:
+        Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", NeurIPS 2019, arXiv:1910.12037.
+
+    Example:
+        >>> labels = jnp.zeros((24, 24), int).at[10:13].set(1)
+        >>> sure = jnp.where(labels == 1, 6.0, -6.0)[..., None]
+        >>> bool(rmi(sure, labels) < rmi(jnp.zeros_like(sure), labels))
+        True
+    """
+    if radius < 1 or pool < 1:
+        raise ValueError(f"radius and pool must be 1 or more, got {radius} and {pool}")
+    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    pooled = [_pooled_side(side, pool) for side in inputs.shape]
+    if min(pooled) < radius:
+        raise ValueError(
+            f"pool={pool} leaves {tuple(pooled)} of {inputs.shape} pixels, too few for radius={radius}; "
+            f"use larger images or a smaller pool"
+        )
+    g, p = (
+        _neighbourhoods(_max_pool(image, pool), radius)
+        for image in (inputs.class_targets(), inputs.class_probabilities())
+    )
+    regions = _conditional_log_det(g, p).sum(axis=1) / (2 * g.shape[2])
+    losses = (1 - rmi_weight) * _cross_entropies(inputs) + rmi_weight * regions
+    return reduce_images(losses, inputs, reduction)
+
+
+def _cross_entropies(inputs: SegmentationInputs) -> jax.Array:
+    """Binary cross entropies of every class, summed, over one more than the pixels, `[N]`."""
+    targets = inputs.class_targets()
+    log_p, log_complement = log_probabilities(inputs)
+    losses = inputs.inside(-targets * log_p - (1 - targets) * log_complement)
+    flat = losses.reshape(len(losses), -1)
+    return matmul(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
+
+
+def _pooled_side(side: int, pool: int) -> int:
+    return (side + 2 * (pool // 2) - pool) // pool + 1
+
+
+def _max_pool(images: jax.Array, pool: int) -> jax.Array:
+    """Maxima of windows side by side, `[N, C, *shape]`, the first of which begins half a window before the image."""
+    spatial = range(2, images.ndim)
+    sides = [_pooled_side(images.shape[axis], pool) for axis in spatial]
+    before = pool // 2
+    padding = [
+        (before, pool * side - before - images.shape[axis], 0) for axis, side in zip(spatial, sides, strict=True)
+    ]
+    padded = jax.lax.pad(images, np.asarray(-np.inf, images.dtype), [(0, 0, 0), (0, 0, 0), *padding])
+    for axis, side in zip(spatial, sides, strict=True):
+        windows = padded.reshape(*padded.shape[:axis], side, pool, *padded.shape[axis + 1 :])
+        padded = windows.max(axis=axis + 1)
+    return padded
+
+
+def _neighbourhoods(images: jax.Array, radius: int) -> jax.Array:
+    """Neighbourhoods of the pixels of `[N, C, *shape]`, `[N, C, d, pixels]`, centred."""
+    sides = [side - radius + 1 for side in images.shape[2:]]
+    offsets = np.ndindex(*[radius] * len(sides))
+    shifted = [
+        images[(..., *(slice(start, start + side) for start, side in zip(offset, sides, strict=True)))]
+        for offset in offsets
+    ]
+    vectors = jnp.stack([part.reshape(*part.shape[:2], -1) for part in shifted], axis=2)
+    return vectors - vectors.mean(axis=-1, keepdims=True)
+
+
+@jax.custom_vjp
+def _conditional_log_det(g: jax.Array, p: jax.Array) -> jax.Array:
+    """`log det (S_g|p + e I)` of vectors `[N, C, d, pixels]`, `[N, C]`."""
+    return _condition(g, p)[0].log_det
+
+
+def _condition(g: jax.Array, p: jax.Array) -> tuple[Conditional, jax.Array]:
+    """The conditional covariance, and the residual `g - gain p` that it came from."""
+    power = jnp.einsum("ncdx,ncdx->nc", p, p, precision=jax.lax.Precision.HIGHEST)
+    common = jnp.einsum("ncdx,ncdx->nc", g, p, precision=jax.lax.Precision.HIGHEST)
+    gain = common / (power + _EPSILON)
+    residual = g - gain[..., None, None] * p
+    sums = functools.partial(jnp.einsum, "ncix,ncjx->ncij", precision=jax.lax.Precision.HIGHEST)
+    of_residual, with_p, of_p = sums(residual, residual), sums(residual, p), sums(p, p)
+    known = jnp.ones(gain.shape, bool)
+    return condition(of_residual, with_p, of_p, gain, _EPSILON, known, ridge=_EPSILON), residual
+
+
+def _forward(g, p):
+    conditional, _ = _condition(g, p)
+    return conditional.log_det, (g, p)
+
+
+def _backward(saved, cotangent):
+    """With X the inverse of S_g|p + e I and W the regression of g on p: 2 X (g - W p) for g, -2 W^T X (g - W p) for p."""
+    g, p = saved
+    conditional, residual = _condition(g, p)
+    of_g = 2 * cotangent[..., None, None] * matmul(conditional.inverse, residual - matmul(conditional.correction, p))
+    return of_g, -matmul(adjoint(conditional.coefficients), of_g)
+
+
+_conditional_log_det.defvjp(_forward, _backward)

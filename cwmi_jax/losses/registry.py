@@ -1,0 +1,128 @@
+"""The losses by name, and sums of them."""
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+
+from cwmi_jax.cwmi import cwmi_loss
+from cwmi_jax.losses.centrelines import dice_cldice
+from cwmi_jax.losses.distances import boundary, hausdorff_dt
+from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
+from cwmi_jax.losses.pixelwise import (
+    adaptive_boundary_weighted,
+    balanced_cross_entropy,
+    cross_entropy,
+    focal,
+    weighted_cross_entropy,
+)
+from cwmi_jax.losses.regions import rmi
+from cwmi_jax.losses.topology import skea_topo
+from cwmi_jax.weight_maps import (
+    abw_weight_map,
+    signed_distance_map,
+    skeleton_aware_weight_map,
+    skeletons,
+    unet_weight_map,
+)
+
+LOSSES: Mapping[str, Callable[..., jax.Array]] = types.MappingProxyType(
+    {
+        "ce": cross_entropy,
+        "balanced_ce": balanced_cross_entropy,
+        "dice": dice,
+        "focal": focal,
+        "jaccard": jaccard,
+        "tversky": tversky,
+        "wce": weighted_cross_entropy,
+        "abw": adaptive_boundary_weighted,
+        "skea_topo": skea_topo,
+        "rmi": rmi,
+        "cldice": dice_cldice,
+        "cwmi_real": functools.partial(cwmi_loss, complex_valued=False),
+        "cwmi": cwmi_loss,
+        "generalized_dice": generalized_dice,
+        "dice_ce": dice_cross_entropy,
+        "boundary": boundary,
+        "hausdorff_dt": hausdorff_dt,
+    }
+)
+"""Name in tables and on command lines -> loss with the paper's defaults; the paper's first, in its order.
+
+Each is called as `loss(logits, labels, *, where, spatial_dims, reduction, ...)`; see `MAPS` for those that need more.
+"""
+
+MAPS: Mapping[str, Mapping[str, Callable[..., np.ndarray]]] = types.MappingProxyType(
+    {
+        "wce": {"weight_map": unet_weight_map},
+        "abw": {"weight_maps": abw_weight_map},
+        "skea_topo": {"weight_maps": skeleton_aware_weight_map, "skeletons": skeletons},
+        "boundary": {"distance_map": signed_distance_map},
+    }
+)
+"""Name of a loss -> its keyword for a map of every image -> what makes the map of one mask, once, on the host."""
+
+
+def combine(weights: Mapping[str, float]) -> Callable[..., jax.Array]:
+    """A weighted sum of losses, itself a loss.
+
+    Args:
+        weights: name in `LOSSES` -> weight.
+
+    Returns:
+        A function of logits and labels with the keywords `where`, `spatial_dims` and `reduction`, and those maps that its
+        losses take (see `MAPS`).
+
+    Raises:
+        ValueError: an unknown name, no name at all, or losses that take maps of one name and different meaning.
+
+    References:
+        Taghanaki et al., "Combo loss: Handling input and output imbalance in multi-organ segmentation", CMIG 2019,
+        arXiv:1805.02798.
+
+    Example:
+        >>> labels = jnp.zeros((64, 64), int).at[30:33].set(1)
+        >>> loss = combine({"cwmi": 1.0, "dice": 10.0})
+        >>> loss(jnp.zeros((64, 64, 1)), labels).shape
+        ()
+    """
+    unknown = [name for name in weights if name not in LOSSES]
+    if unknown or not weights:
+        raise ValueError(
+            f"names must be of {', '.join(map(repr, LOSSES))}, got {', '.join(map(repr, unknown)) or 'none'}"
+        )
+    maps: dict[str, str] = {}
+    for name in weights:
+        for parameter in MAPS.get(name, ()):
+            if parameter in maps:
+                raise ValueError(
+                    f"{maps[parameter]!r} and {name!r} mean different things by {parameter}; add them by hand"
+                )
+            maps[parameter] = name
+
+    def combined(
+        logits: ArrayLike,
+        labels: ArrayLike,
+        *,
+        where: ArrayLike | None = None,
+        spatial_dims: int = 2,
+        reduction: str = "mean",
+        **given: ArrayLike,
+    ) -> jax.Array:
+        wrong = [name for name in given if name not in maps]
+        if wrong:
+            raise TypeError(f"none of {', '.join(map(repr, weights))} takes {', '.join(wrong)}")
+        shared: dict[str, Any] = dict(where=where, spatial_dims=spatial_dims, reduction=reduction)
+
+        def term(name: str) -> jax.Array:
+            own = {parameter: value for parameter, value in given.items() if maps[parameter] == name}
+            return weights[name] * LOSSES[name](logits, labels, **shared, **own)
+
+        return functools.reduce(jnp.add, map(term, weights))
+
+    return combined
