@@ -98,7 +98,7 @@ def segmentation_inputs(
         where: bool `[..., *shape]`; None for all True.
         spatial_dims: how many axes `shape` has, 2 or 3.
     """
-    _check_spatial_dims(spatial_dims)
+    check_spatial_dims(spatial_dims)
     logits, labels = jnp.asarray(logits), jnp.asarray(labels)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"logits must be floating point, got {logits.dtype}; give the network's output before argmax")
@@ -178,7 +178,7 @@ def image_pair(
 
 def real_image(name: str, image: ArrayLike, spatial_dims: int) -> jax.Array:
     """Checks a real image `[..., *shape]` and widens it to float32, or float64 if it is that."""
-    _check_spatial_dims(spatial_dims)
+    check_spatial_dims(spatial_dims)
     image = jnp.asarray(image)
     if jnp.issubdtype(image.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must be real, got {image.dtype}")
@@ -208,16 +208,25 @@ def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
+def check_spatial_dims(spatial_dims: int) -> None:
+    """Raises a ValueError unless there are two or three."""
+    if spatial_dims not in (2, 3):
+        raise ValueError(f"spatial_dims must be 2 (images) or 3 (volumes), got {spatial_dims}")
+
+
+def check_where(where: np.ndarray | jax.Array, shape: tuple[int, ...], whose: str) -> None:
+    """Raises unless `where` is bool and has a shape, which is that of `whose`."""
+    if where.dtype != bool:
+        raise TypeError(f"where must be bool, got {where.dtype}; compare it, as in `labels != 255`")
+    if where.shape != shape:
+        raise ValueError(f"where must have the shape of {whose}, {shape}, got {where.shape}")
+
+
 def is_visible(array: ArrayLike | None) -> bool:
     """Whether the values of an array can be looked at: not traced, and not spread over several hosts."""
     if isinstance(array, jax.core.Tracer):
         return False
     return getattr(array, "is_fully_addressable", True)
-
-
-def _check_spatial_dims(spatial_dims: int) -> None:
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 (images) or 3 (volumes), got {spatial_dims}")
 
 
 def _wide(dtype: np.dtype) -> np.dtype:
@@ -227,10 +236,7 @@ def _wide(dtype: np.dtype) -> np.dtype:
 
 def _mask(where: ArrayLike, shape: tuple[int, ...], whose: str) -> jax.Array:
     where = jnp.asarray(where)
-    if where.dtype != bool:
-        raise TypeError(f"where must be bool, got {where.dtype}; compare it, as in `labels != 255`")
-    if where.shape != shape:
-        raise ValueError(f"where must have the shape of {whose}, {shape}, got {where.shape}")
+    check_where(where, shape, whose)
     return where
 
 

@@ -1,0 +1,97 @@
+"""The front door of the metrics: predictions and labels, checked, and one value an image out."""
+
+import math
+from collections.abc import Callable
+from typing import TypeAlias
+
+import jax
+import numpy as np
+import numpy.typing as npt
+from jax.typing import ArrayLike
+
+from cwmi_jax._inputs import check_spatial_dims, check_where, is_visible
+
+Mask: TypeAlias = npt.NDArray[np.bool_]
+Scores: TypeAlias = npt.NDArray[np.float64]
+
+
+def each_image(
+    score: Callable[[Mask, Mask], float], predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int
+) -> Scores:
+    """Applies `score(prediction, label)` to every image of two masks.
+
+    Args:
+        score: of one image, from two bool masks `[*shape]`.
+        predictions: `[..., *shape]`, bool or integers 0 and 1.
+        labels: as `predictions`.
+        spatial_dims: how many axes `shape` has, 2 or 3.
+
+    Returns:
+        `[...]`, float64.
+    """
+    predicted, true = host_pair(predictions, labels, num_classes=2, where=None, spatial_dims=spatial_dims)
+    leading, shape = true.shape[:-spatial_dims], true.shape[-spatial_dims:]
+    pairs = zip(predicted.astype(bool).reshape(-1, *shape), true.astype(bool).reshape(-1, *shape), strict=True)
+    return np.array([score(*pair) for pair in pairs], np.float64).reshape(leading)
+
+
+def host_pair(
+    predictions: ArrayLike, labels: ArrayLike, *, num_classes: int, where: Mask | None, spatial_dims: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Checks classes `[..., *shape]` whose values can be seen, and returns them as NumPy arrays of their own dtypes.
+
+    Args:
+        predictions: integers or bool.
+        labels: integers or bool, of the same shape.
+        num_classes: values where `where` is True lie below.
+        where: bool, of the same shape; None for all True.
+        spatial_dims: how many axes `shape` has, 2 or 3.
+    """
+    check_spatial_dims(spatial_dims)
+    predicted, true = _on_host("predictions", predictions), _on_host("labels", labels)
+    if predicted.shape != true.shape:
+        raise ValueError(f"predictions and labels must have one shape, got {predicted.shape} and {true.shape}")
+    if true.ndim < spatial_dims or 0 in true.shape:
+        axes = "[..., H, W]" if spatial_dims == 2 else "[..., D, H, W]"
+        raise ValueError(f"predictions and labels must be {axes} with spatial_dims={spatial_dims}, got {true.shape}")
+    if where is not None:
+        check_where(where, true.shape, "the labels")
+    for name, classes in (("predictions", predicted), ("labels", true)):
+        check_classes(name, classes, num_classes)
+        check_range(name, classes, num_classes, where)
+    return predicted, true
+
+
+def check_classes(name: str, classes: np.ndarray | jax.Array, num_classes: int) -> None:
+    """Raises unless an array holds classes: integers, or bool for two."""
+    if num_classes < 2:
+        raise ValueError(f"num_classes must be at least 2, got {num_classes}")
+    if classes.dtype != bool and not np.issubdtype(classes.dtype, np.integer):
+        raise TypeError(
+            f"{name} must be integer or bool classes, got {classes.dtype}; "
+            f"threshold probabilities, as in `probabilities > 0.5`"
+        )
+
+
+def check_range(name: str, classes: ArrayLike, num_classes: int, where: ArrayLike | None) -> None:
+    """Raises a ValueError that names the classes outside 0..num_classes-1, where values can be seen."""
+    if not is_visible(classes) or not is_visible(where):
+        return
+    seen = np.asarray(classes) if where is None else np.asarray(classes)[np.asarray(where)]
+    if seen.size == 0 or (seen.min() >= 0 and seen.max() < num_classes):
+        return
+    outside = np.unique(seen[(seen < 0) | (seen >= num_classes)])
+    more = ", ..." if len(outside) > 3 else ""
+    raise ValueError(
+        f"{name} must lie within 0..{num_classes - 1}, got {', '.join(map(str, outside[:3]))}{more} "
+        f"in {np.isin(seen, outside).sum()} of {math.prod(seen.shape)} pixels"
+    )
+
+
+def _on_host(name: str, array: ArrayLike) -> np.ndarray:
+    if not is_visible(array):
+        raise TypeError(
+            f"{name} must be an array whose values this process holds, got {array}; this metric runs on the host: "
+            f"call it outside `jit`, where `confusion_matrix` works"
+        )
+    return np.asarray(array)

@@ -1,0 +1,104 @@
+"""Distances between the foregrounds of two masks, in pixels."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+from jax.typing import ArrayLike
+from scipy import ndimage
+
+from cwmi_jax._extras import require
+from cwmi_jax.metrics._masks import Mask, Scores, each_image
+
+
+def modified_hausdorff(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+    """Modified Hausdorff distance between the pixels of class 1, the "HD" of the paper's tables.
+
+    The mean distance from a pixel of one to the nearest of the other, in the worse direction. All pixels count, not those of
+    the border alone, so it is far smaller than the distances of `hausdorff95`.
+
+    Args:
+        predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
+        labels: the reference, as `predictions`.
+        spatial_dims: 2 for images, 3 for volumes.
+
+    Returns:
+        `[...]`, float64, pixels. With exactly one mask empty the image's diagonal, which is more than any distance in it,
+        where scikit-image says infinity; with both empty 0.
+
+    Raises:
+        ImportError: without scikit-image.
+        TypeError: floating point masks (threshold them first).
+        ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
+
+    References:
+        Dubuisson and Jain, "A modified Hausdorff distance for object matching", ICPR 1994.
+
+    Example:
+        >>> from cwmi_jax.metrics import modified_hausdorff
+        >>> float(modified_hausdorff([[1, 1, 0, 0, 0]], [[0, 1, 0, 0, 1]]))
+        1.5
+    """
+    metrics = require("skimage.metrics", "scikit-image")
+
+    def score(prediction: Mask, label: Mask) -> float:
+        if not (prediction.any() and label.any()):
+            return _without_foreground(prediction, label)
+        return metrics.hausdorff_distance(label, prediction, method="modified")
+
+    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+
+
+def hausdorff95(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+    """95th percentile of the distances between the borders of class 1, "HD95".
+
+    From each border pixel of either mask to the nearest border pixel of the other, both directions in one list, with linear
+    interpolation: the definition of MedPy and of most published tables. (MONAI and DeepMind's surface-distance take the
+    larger of the percentiles of the two directions instead.) A border pixel has a 4-neighbour (6 in volumes) of class 0 or
+    outside the image.
+
+    Args:
+        predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
+        labels: the reference, as `predictions`.
+        spatial_dims: 2 for images, 3 for volumes.
+
+    Returns:
+        `[...]`, float64, pixels. With exactly one mask empty the image's diagonal, which is more than any distance in it;
+        with both empty 0.
+
+    Raises:
+        TypeError: floating point masks (threshold them first).
+        ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
+
+    References:
+        Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 1993, for percentiles; Maier-Hein et
+        al., "Metrics reloaded: recommendations for image analysis validation", Nature Methods 2024, for the variants.
+
+    Example:
+        >>> from cwmi_jax.metrics import hausdorff95
+        >>> float(hausdorff95([[1, 1, 0, 0, 0]], [[0, 1, 0, 0, 1]]).round(4))
+        2.7
+    """
+
+    def score(prediction: Mask, label: Mask) -> float:
+        if not (prediction.any() and label.any()):
+            return _without_foreground(prediction, label)
+        of_prediction, of_label = _border(prediction), _border(label)
+        distances = [_distances(of_prediction, of_label), _distances(of_label, of_prediction)]
+        return float(np.percentile(np.concatenate(distances), 95))
+
+    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+
+
+def _without_foreground(prediction: Mask, label: Mask) -> float:
+    """The distance between two masks of which one is empty, or both."""
+    return math.hypot(*label.shape) if prediction.any() or label.any() else 0.0
+
+
+def _border(mask: Mask) -> Mask:
+    return mask & ~ndimage.binary_erosion(mask)
+
+
+def _distances(start: Mask, end: Mask) -> npt.NDArray[np.float64]:
+    """From each pixel of one mask to the nearest of the other."""
+    return ndimage.distance_transform_edt(~end)[start]

@@ -1,0 +1,61 @@
+"""Distances: golden figures, SciPy's distance transform, MedPy's HD95, and by hand."""
+
+import numpy as np
+import pytest
+from medpy.metric.binary import hd95
+from numpy.testing import assert_allclose
+from scipy.ndimage import distance_transform_edt
+
+from cwmi_jax.metrics import hausdorff95, modified_hausdorff
+from tests.golden import figures
+from tests.metrics.masks import PAIRS, golden_pairs, random_pairs
+
+BOTH = [
+    (prediction, label)
+    for prediction, label in PAIRS + random_pairs(20, (9, 11, 10))
+    if prediction.any() and label.any()
+]
+
+
+def test_modified_hausdorff_is_that_of_the_authors_code():
+    expected = [case["metrics"]["modified_hausdorff"] for case in figures("metrics_and_weight_maps")]
+    assert_allclose([modified_hausdorff(*pair) for pair in golden_pairs()], expected, rtol=1e-9)
+
+
+def test_modified_hausdorff_is_the_mean_of_a_distance_transform():
+    for prediction, label in BOTH:
+        missed = distance_transform_edt(~prediction)[label].mean()
+        made_up = distance_transform_edt(~label)[prediction].mean()
+        score = modified_hausdorff(prediction, label, spatial_dims=label.ndim)
+        assert_allclose(score, max(missed, made_up), rtol=1e-9)
+
+
+def test_hausdorff95_is_medpy_s():
+    for prediction, label in BOTH:
+        assert_allclose(hausdorff95(prediction, label, spatial_dims=label.ndim), hd95(prediction, label), rtol=1e-12)
+
+
+def test_a_mask_that_is_empty_is_the_diagonal_away():
+    empty, full, point = np.zeros((3, 30, 40), bool)
+    full[:], point[7, 9] = True, True
+    for metric in (modified_hausdorff, hausdorff95):
+        scores = metric([empty, full, full, empty, point], [empty, full, empty, point, point])
+        assert_allclose(scores, [0, 0, 50, 50, 0])
+        assert metric(np.zeros((2, 3, 6), int), np.ones((2, 3, 6), int), spatial_dims=3) == 7
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label", "modified", "percentile"),
+    [
+        ([[1, 0], [0, 0]], [[0, 1], [0, 0]], 1, 1),
+        # 3 and 4 pixels apart.
+        (np.pad([[1]], ((0, 3), (0, 4))), np.pad([[1]], ((3, 0), (4, 0))), 5, 5),
+        # Distances 1, 0 there and 0, 3 back: means 1/2 and 3/2; 0.95 of the way from rank 0 to 3 of 0, 0, 1, 3.
+        ([[1, 1, 0, 0, 0]], [[0, 1, 0, 0, 1]], 1.5, 1 + 0.85 * 2),
+        # Solid and hollow have the same border; of the 9 pixels inside 8 are one pixel from it, the middle two.
+        (np.ones((5, 5), int), np.pad(np.zeros((3, 3), int), 1, constant_values=1), (8 * 1 + 2) / 25, 0),
+    ],
+)
+def test_small_masks_worked_out_by_hand(prediction, label, modified, percentile):
+    assert_allclose(modified_hausdorff(prediction, label), modified, rtol=1e-12)
+    assert_allclose(hausdorff95(prediction, label), percentile, rtol=1e-12)
