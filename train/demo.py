@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from flax.training.train_state import TrainState
 
+from cwmi_jax.losses import cross_entropy
+from cwmi_jax.metrics import mean_dice, mean_iou
 from train.config import DemoConfig
 from train.data import Batch, Split, batches, load_split
 from train.figures import write_comparison
-from train.losses import compared_losses, cross_entropy
-from train.metrics import confusion, mean_dice, mean_iou
+from train.losses import compared_losses
 from train.progress import Progress
 from train.state import create_state
 from train.steps import LossFunction, eval_step, train_step
@@ -140,8 +141,10 @@ def score(predictions: npt.NDArray[np.int32], labels: npt.NDArray[np.int32]) -> 
     Returns:
         Mean over images of `mIoU` and `mDice`.
     """
-    counts = confusion(predictions, labels)
-    return {"mIoU": float(mean_iou(counts).mean()), "mDice": float(mean_dice(counts).mean())}
+    return {
+        "mIoU": float(mean_iou(predictions, labels).mean()),
+        "mDice": float(mean_dice(predictions, labels).mean()),
+    }
 
 
 def draw(path: Path, split: Split, predictions: Mapping[str, npt.NDArray[np.int32]], config: DemoConfig) -> None:

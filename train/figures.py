@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from cwmi_jax.metrics import mean_iou
 from train.config import FigureConfig
-from train.metrics import confusion, mean_iou
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and both stand out from grey.
 FALSE_POSITIVE = "#E69F00"
@@ -54,7 +54,7 @@ def write_comparison(
         _show(axes[1], labels[row].astype(float), "label (grey matter)" if row == 0 else "")
         axes[0].set_ylabel(row_names[row])
         for number, (name, predicted) in enumerate(predictions.items()):
-            score = mean_iou(confusion(predicted[row][None], labels[row][None]))[0]
+            score = float(mean_iou(predicted[row], labels[row]))
             heading = f"{name}: prediction" if row == 0 else ""
             _show(axes[2 + 2 * number], predicted[row].astype(float), heading)
             heading = f"{name}: errors\nmIoU {score:.3f}" if row == 0 else f"mIoU {score:.3f}"

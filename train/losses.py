@@ -2,11 +2,8 @@
 
 import functools
 
-import jax
-import jax.numpy as jnp
-import optax
-
 from cwmi_jax import cwmi_loss
+from cwmi_jax.losses import cross_entropy
 from train.config import CWMIConfig
 from train.steps import LossFunction
 
@@ -28,16 +25,3 @@ def compared_losses(config: CWMIConfig) -> dict[str, LossFunction]:
         epsilon=config.epsilon,
     )
     return {"cross entropy": cross_entropy, "CWMI": cwmi}
-
-
-def cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Mean binary cross entropy.
-
-    Args:
-        logits: Foreground logits, `[B, H, W, 1]`.
-        labels: 0 or 1, `[B, H, W]`.
-
-    Returns:
-        Mean over images and pixels, scalar, nats.
-    """
-    return jnp.mean(optax.sigmoid_binary_cross_entropy(logits[..., 0], labels.astype(logits.dtype)))

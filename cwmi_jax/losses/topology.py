@@ -40,8 +40,8 @@ def skea_topo(
     skeleton of a background component of the label or in a patch that meets the prediction's skeleton.
 
     The paper adds the second term from epoch 21. It is found by scikit-image on the host at every step, through
-    `jax.pure_callback`: the devices wait for it, some 50 ms an image of 512 x 512 pixels, and accelerators without host
-    callbacks cannot run it. `topology=False` needs no callback.
+    `jax.pure_callback`: the devices wait for it, about a tenth of a second for an image of 512 x 512 pixels, and
+    accelerators without host callbacks cannot run it. `topology=False` needs no callback.
 
     Args:
         logits: `[..., H, W, C]`, C = 1 or 2: the loss is defined for two classes.

@@ -1,14 +1,12 @@
 """Steps of training and evaluation."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
 
 from train.config import CWMIConfig, ModelConfig, OptimizerConfig
 from train.data import Batch
-from train.losses import compared_losses, cross_entropy
+from train.losses import compared_losses
 from train.state import create_optimizer, create_state
 from train.steps import eval_step, train_step
 
@@ -71,12 +69,6 @@ def test_a_run_is_its_seed(batch, initial, trained):
     jax.tree.map(np.testing.assert_array_equal, state.params, trained[0].params)
     kernels = [parameters["Conv_0"]["kernel"] for parameters in (initial.params, start(1).params)]
     assert np.abs(kernels[0] - kernels[1]).min() > 0
-
-
-def test_cross_entropy_equals_scikit_learn(batch):
-    logits = np.random.default_rng(1).standard_normal((*batch.labels.shape, 1)).astype(np.float32)
-    expected = log_loss(batch.labels.ravel(), 1 / (1 + np.exp(-logits.astype(np.float64).ravel())))
-    assert float(cross_entropy(jnp.asarray(logits), jnp.asarray(batch.labels))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_eval_step_is_the_sigmoid_of_the_logits(batch, trained):
