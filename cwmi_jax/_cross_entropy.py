@@ -80,6 +80,8 @@ def log_probabilities(inputs: SegmentationInputs) -> tuple[jax.Array, jax.Array]
         log_p, log_q = _log_sigmoids(inputs.logits)
         return jnp.stack([log_q, log_p], axis=1), jnp.stack([log_p, log_q], axis=1)
     logits = jnp.moveaxis(inputs.logits, -1, 1)
+    # What all logits share is no part of a probability, and would take digits from the differences below.
+    logits = logits - jax.lax.stop_gradient(logits.max(axis=1, keepdims=True))
     log_p = jax.nn.log_softmax(logits, axis=1)
     top = jax.nn.one_hot(logits.argmax(axis=1), inputs.classes, axis=1, dtype=bool)
     # 1 - p of the likeliest class may round to 0; it is the sum of the others. No other class is above one half.

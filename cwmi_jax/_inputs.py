@@ -195,6 +195,7 @@ def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str)
         inputs: what they were computed from. Images that are wholly masked have the value 0 and no part in a mean.
         reduction: "mean" for a scalar, "none" for the leading axes of the inputs; one of `REDUCTIONS`.
     """
+    check_choice("reduction", reduction, REDUCTIONS)
     seen = inputs.pixels > 0
     values = jnp.where(seen, values, 0)
     if reduction == "none":

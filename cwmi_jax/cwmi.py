@@ -14,7 +14,7 @@ def cwmi_loss(
     labels: ArrayLike,
     *,
     levels: int = 4,
-    orientations: int = 4,
+    orientations: int | None = None,
     ce_weight: float = 0.9,
     class_weights: str | ArrayLike | None = "balanced",
     where: ArrayLike | None = None,
@@ -42,7 +42,7 @@ def cwmi_loss(
         labels: integer or bool classes `[..., H, W]`, or probabilities `[..., H, W, C]` (for C = 1 also `[..., H, W]`).
             Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
         levels: octaves of the pyramid. The smallest must keep 4 pixels a side: up to 5 for a side of 64, 8 for 512.
-        orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes.
+        orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
         ce_weight: of the cross entropy; 0 leaves the information term alone.
         class_weights: in the cross entropy: "balanced" (from each image's own classes: the larger of two weighs 1, the
             smaller as many times more as it has fewer pixels), None, or an array `[C]`, `[2]` for C = 1.
@@ -74,7 +74,10 @@ def cwmi_loss(
         >>> cwmi_loss(logits, labels).shape
         ()
     """
+    # Before anything is computed.
     check_choice("reduction", reduction, REDUCTIONS)
+    if orientations is None:
+        orientations = 3 if spatial_dims == 3 else 4
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
     losses = _information(
         inputs, levels=levels, orientations=orientations, complex_valued=complex_valued, epsilon=epsilon

@@ -1,5 +1,6 @@
 """The style of the public functions, kept by a test."""
 
+import importlib
 import inspect
 import re
 from pathlib import Path
@@ -7,26 +8,60 @@ from pathlib import Path
 import pytest
 
 import cwmi_jax
+from cwmi_jax.losses import LOSSES
 
-FUNCTIONS = [name for name in cwmi_jax.__all__ if inspect.isfunction(getattr(cwmi_jax, name))]
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+def public_functions():
+    """Of the package and of its public modules, by name."""
+    for module in (cwmi_jax, *map(importlib.import_module, ("cwmi_jax.losses", "cwmi_jax.metrics"))):
+        for name in module.__all__:
+            if inspect.isfunction(getattr(module, name)):
+                yield f"{module.__name__}.{name}", getattr(module, name)
+    weight_maps = importlib.import_module("cwmi_jax.weight_maps")
+    for name, function in inspect.getmembers(weight_maps, inspect.isfunction):
+        if function.__module__ == weight_maps.__name__ and not name.startswith("_"):
+            yield f"{weight_maps.__name__}.{name}", function
+
+
+FUNCTIONS = dict(public_functions())
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def test_every_public_function_is_found():
+    known = ["cwmi_loss", "losses.combine", "losses.dice", "metrics.mean_iou", "weight_maps.skeletons"]
+    assert {f"cwmi_jax.{name}" for name in known} <= set(FUNCTIONS)
+    assert len(FUNCTIONS) >= 35
+
+
+@each_function
 def test_docstring_says_arguments_results_errors_and_source(name):
-    function = getattr(cwmi_jax, name)
-    text = inspect.getdoc(function)
+    text = inspect.getdoc(FUNCTIONS[name])
     for section in ("Args:", "Returns:", "Raises:", "References:", "Example:"):
         assert section in text
-    for parameter in inspect.signature(function).parameters:
+    for parameter in inspect.signature(FUNCTIONS[name]).parameters:
         assert re.search(rf"^    {parameter}: ", text, re.MULTILINE), parameter
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@each_function
 def test_options_are_keywords_of_one_name(name):
-    for parameter in inspect.signature(getattr(cwmi_jax, name)).parameters.values():
+    parameters = inspect.signature(FUNCTIONS[name]).parameters
+    for parameter in parameters.values():
         assert parameter.default is inspect.Parameter.empty or parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        assert parameter.name not in {"rng", "mask", "axis", "num_levels"}
+        assert parameter.name not in {"rng", "axis", "num_levels"}
+    # What is to be ignored is `where`; a `mask` is what is segmented.
+    assert "mask" not in parameters or "logits" not in parameters
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_have_one_signature(name):
+    parameters = inspect.signature(LOSSES[name]).parameters
+    by_place = [key for key, value in parameters.items() if value.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert by_place == ["logits", "labels"]
+    shared = {"where": None, "spatial_dims": 2, "reduction": "mean"}
+    assert {key: parameters[key].default for key in shared} == shared
+    assert all(parameters[key].kind is inspect.Parameter.KEYWORD_ONLY for key in shared)
 
 
 def test_readme_code_runs():

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cwmi_jax import cwmi_loss, wavelet_conditional_log_det
-from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, softmax
+from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, softmax, volume
 
 PRECISIONS = [(np.float64, 1e-6, 1e-5), (np.float32, 3e-5, 1e-4)]
 SMALL = dict(levels=1, orientations=1)
@@ -382,6 +382,14 @@ def test_an_absent_class_has_no_information_and_its_share_of_the_mean(x64):
     assert (np.abs(terms[np.array(present)]) > 1).all()
     result = loss(logits, labels, ce_weight=0.0, **settings)
     assert_allclose(result, sum(terms[c] for c in present) / 5, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("shape", "orientations"), [((24, 20), 4), ((8, 12, 8), 3)])
+def test_the_number_of_orientations_is_that_of_the_paper_for_images_and_three_for_volumes(x64, shape, orientations):
+    labels, logits = images(*shape) if len(shape) == 2 else volume(*shape)
+    labels, logits = labels.reshape(shape), logits.reshape(*shape, 1)
+    settings = dict(levels=1, spatial_dims=len(shape))
+    assert loss(logits, labels, **settings) == loss(logits, labels, orientations=orientations, **settings)
 
 
 @pytest.mark.parametrize(

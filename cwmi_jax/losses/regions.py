@@ -74,11 +74,8 @@ def rmi(
             f"pool={pool} leaves {tuple(pooled)} of {inputs.shape} pixels, too few for radius={radius}; "
             f"use larger images or a smaller pool"
         )
-    g, p = (
-        _neighbourhoods(_max_pool(image, pool), radius)
-        for image in (inputs.class_targets(), inputs.class_probabilities())
-    )
-    regions = _conditional_log_det(g, p).sum(axis=1) / (2 * g.shape[2])
+    g, p = (_max_pool(image, pool) for image in (inputs.class_targets(), inputs.class_probabilities()))
+    regions = _region_log_det(g, p, radius).sum(axis=1) / (2 * radius**spatial_dims)
     losses = (1 - rmi_weight) * _cross_entropies(inputs) + rmi_weight * regions
     return reduce_images(losses, inputs, reduction)
 
@@ -123,35 +120,43 @@ def _neighbourhoods(images: jax.Array, radius: int) -> jax.Array:
     return vectors - vectors.mean(axis=-1, keepdims=True)
 
 
+def _region_log_det(g: jax.Array, p: jax.Array, radius: int) -> jax.Array:
+    """`log det (S_g|p + e I)` of the neighbourhoods in images `[N, C, *shape]`, `[N, C]`."""
+    axes = tuple(range(2, g.ndim))
+    centred_g, centred_p = (image - image.mean(axis=axes, keepdims=True) for image in (g, p))
+    power = (centred_p**2).sum(axis=axes) + _EPSILON
+    shortfall = ((centred_p * (centred_p - centred_g)).sum(axis=axes) + _EPSILON) / power
+    # The result does not depend on the gain, but for its rounding.
+    shortfall = jax.lax.stop_gradient(shortfall)
+    # g - gain p, without the rounding of a product that is nearly g.
+    residual = (g - p) + shortfall.reshape(*shortfall.shape, *[1] * len(axes)) * p
+    return _conditional_log_det(_neighbourhoods(residual, radius), _neighbourhoods(p, radius), 1 - shortfall)
+
+
 @jax.custom_vjp
-def _conditional_log_det(g: jax.Array, p: jax.Array) -> jax.Array:
-    """`log det (S_g|p + e I)` of vectors `[N, C, d, pixels]`, `[N, C]`."""
-    return _condition(g, p)[0].log_det
+def _conditional_log_det(residual: jax.Array, p: jax.Array, gain: jax.Array) -> jax.Array:
+    """`log det (S_g|p + e I)` of vectors `g = residual + gain p`, `[N, C, d, pixels]`, `[N, C]`."""
+    return _condition(residual, p, gain).log_det
 
 
-def _condition(g: jax.Array, p: jax.Array) -> tuple[Conditional, jax.Array]:
-    """The conditional covariance, and the residual `g - gain p` that it came from."""
-    power = jnp.einsum("ncdx,ncdx->nc", p, p, precision=jax.lax.Precision.HIGHEST)
-    common = jnp.einsum("ncdx,ncdx->nc", g, p, precision=jax.lax.Precision.HIGHEST)
-    gain = common / (power + _EPSILON)
-    residual = g - gain[..., None, None] * p
+def _condition(residual: jax.Array, p: jax.Array, gain: jax.Array) -> Conditional:
     sums = functools.partial(jnp.einsum, "ncix,ncjx->ncij", precision=jax.lax.Precision.HIGHEST)
     of_residual, with_p, of_p = sums(residual, residual), sums(residual, p), sums(p, p)
     known = jnp.ones(gain.shape, bool)
-    return condition(of_residual, with_p, of_p, gain, _EPSILON, known, ridge=_EPSILON), residual
+    return condition(of_residual, with_p, of_p, gain, _EPSILON, known, ridge=_EPSILON)
 
 
-def _forward(g, p):
-    conditional, _ = _condition(g, p)
-    return conditional.log_det, (g, p)
+def _forward(residual, p, gain):
+    return _conditional_log_det(residual, p, gain), (residual, p, gain)
 
 
 def _backward(saved, cotangent):
-    """With X the inverse of S_g|p + e I and W the regression of g on p: 2 X (g - W p) for g, -2 W^T X (g - W p) for p."""
-    g, p = saved
-    conditional, residual = _condition(g, p)
-    of_g = 2 * cotangent[..., None, None] * matmul(conditional.inverse, residual - matmul(conditional.correction, p))
-    return of_g, -matmul(adjoint(conditional.coefficients), of_g)
+    """With X the inverse of S_g|p + e I and W the regression of the residual on p: 2 X (residual - W p), -W^T of that."""
+    residual, p, gain = saved
+    conditional = _condition(residual, p, gain)
+    unexplained = residual - matmul(conditional.correction, p)
+    of_residual = 2 * cotangent[..., None, None] * matmul(conditional.inverse, unexplained)
+    return of_residual, -matmul(adjoint(conditional.correction), of_residual), jnp.zeros_like(gain)
 
 
 _conditional_log_det.defvjp(_forward, _backward)

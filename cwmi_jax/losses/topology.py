@@ -34,6 +34,8 @@ def skea_topo(
     `u_0, u_1`, and `T = 10 (1 - u_0) + c_1 y` within two pixels of the label, 0 where it does not exceed
     `V = 10 u_0 + c_0 (1 - y)`: `W_1 = 10 u_1 + c_1 y + T (1 - y)`, and `W_0 = V` where `T <= V`, 0 elsewhere.
 
+    T asks for label 1 beside the label too, so that a saturated prediction pays for that margin even where it is right.
+
     The target t of the second is the prediction thresholded at 1/2, corrected where a wrong pixel breaks or joins
     components: a missed pixel where its 4-connected patch of missed pixels meets the skeleton of a predicted background
     component or, away from the prediction, that of the label; a false one, away from the label, that lies on the

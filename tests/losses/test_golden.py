@@ -1,0 +1,96 @@
+"""The paper's baselines against the figures of the authors' code, an image at a time and pooled over a batch."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from cwmi_jax.losses import LOSSES, MAPS, dice, dice_cldice, focal, jaccard, rmi, skea_topo, tversky
+from tests.golden import figures, images, quick_jit
+
+BASELINES = {
+    "ce": LOSSES["ce"],
+    "balanced_bce": LOSSES["balanced_ce"],
+    "dice": dice,
+    "tversky_0.5_0.5": tversky,
+    "tversky_0.3_0.7": functools.partial(tversky, alpha=0.3, beta=0.7),
+    "jaccard": jaccard,
+    "focal_2.0": focal,
+    "focal_2.5": functools.partial(focal, gamma=2.5),
+    "rmi": rmi,
+    "dice_cldice": dice_cldice,
+}
+WITH_MAPS = {
+    "wce_loss": LOSSES["wce"],
+    "abw_loss": LOSSES["abw"],
+    "skea_topo_loss_epoch_10": functools.partial(skea_topo, topology=False),
+    "skea_topo_loss_epoch_30": skea_topo,
+}
+PRECISIONS = [(np.float64, 1e-6), (np.float32, 3e-5)]
+each_precision = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["float64", "float32"])
+SHAPES = [(96, 128), (128, 128)]
+
+
+def size(case):
+    return f"{case['height']}x{case['width']}"
+
+
+@quick_jit
+def baselines(logits, labels):
+    each = {name: loss(logits, labels, reduction="none") for name, loss in BASELINES.items()}
+    return each | {"dice_batch": dice(logits, labels, per_batch=True)}
+
+
+@quick_jit
+def with_maps(logits, labels, maps):
+    return {
+        figure: loss(logits, labels, reduction="none", **maps[figure.split("_loss")[0]])
+        for figure, loss in WITH_MAPS.items()
+    }
+
+
+@each_precision
+@pytest.mark.parametrize("case", figures("baselines"), ids=size)
+def test_baselines_are_those_of_the_authors_code(case, dtype, tolerance):
+    labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
+    assert_allclose(labels.mean(), case["foreground_fraction"], rtol=1e-12)
+    expected = case["baseline_losses_per_image"]
+    with jax.enable_x64(dtype == np.float64):
+        result = baselines(logits[..., None].astype(dtype), labels)
+    assert set(result) == set(expected)
+    for name, figure in expected.items():
+        assert result[name].dtype == dtype
+        assert_allclose(result[name], figure, rtol=tolerance, err_msg=name)
+
+
+@functools.cache
+def map_figures(shape):
+    """Labels, logits, maps and the authors' losses of two images."""
+    cases = [case for case in figures("metrics_and_weight_maps") if (case["height"], case["width"]) == shape]
+    assert [case["batch_index"] for case in cases] == [0, 1]
+    labels, logits = images(*shape, 2, cases[0]["seed"])
+    maps = {
+        name: {key: np.stack([make(label) for label in labels]) for key, make in MAPS[name].items()}
+        for name in ("wce", "abw", "skea_topo")
+    }
+    return labels, logits, maps, {name: [case[name] for case in cases] for name in WITH_MAPS}
+
+
+@each_precision
+@pytest.mark.parametrize("shape", SHAPES, ids=["96x128", "128x128"])
+def test_losses_under_weight_maps_are_those_of_the_authors_code(shape, dtype, tolerance):
+    labels, logits, maps, expected = map_figures(shape)
+    with jax.enable_x64(dtype == np.float64):
+        result = with_maps(logits[..., None].astype(dtype), labels, maps)
+    for name, figure in expected.items():
+        assert result[name].dtype == dtype
+        assert_allclose(result[name], figure, rtol=tolerance, err_msg=name)
+
+
+def test_every_baseline_of_the_paper_has_a_figure():
+    names = {name.split("_loss")[0] for name in WITH_MAPS} | set(BASELINES)
+    renamed = {"balanced_bce": "balanced_ce", "dice_cldice": "cldice"}
+    found = {renamed.get(name, name.split("_0.")[0].split("_2.")[0]) for name in names}
+    assert found == set(list(LOSSES)[:11])

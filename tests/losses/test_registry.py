@@ -1,0 +1,132 @@
+"""The registry of losses and their maps, and sums of losses."""
+
+import functools
+import inspect
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from cwmi_jax import cwmi_loss, losses
+from cwmi_jax.losses import LOSSES, MAPS, combine
+from tests.golden import quick_jit
+from tests.losses.cases import batch, evaluate, maps
+
+PAPER = ["ce", "balanced_ce", "dice", "focal", "jaccard", "tversky", "wce", "abw", "skea_topo", "rmi", "cldice"]
+PAPER += ["cwmi_real", "cwmi"]
+DEFAULTS = {
+    "ce": dict(class_weights=None),
+    "dice": dict(smooth=0.0, per_batch=False),
+    "focal": dict(gamma=2.0, class_weights="balanced"),
+    "tversky": dict(alpha=0.5, beta=0.5),
+    "wce": dict(class_weights="balanced"),
+    "skea_topo": dict(topology=True),
+    "rmi": dict(radius=3, pool=3, rmi_weight=0.5),
+    "cldice": dict(alpha=0.5, iterations=10, smooth=1.0),
+    "cwmi": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=True),
+    "cwmi_real": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=False),
+    "hausdorff_dt": dict(alpha=2.0),
+}
+
+
+def test_the_paper_s_losses_come_first():
+    assert list(LOSSES)[: len(PAPER)] == PAPER
+
+
+def test_every_public_loss_has_a_name():
+    functions = {getattr(losses, name) for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
+    named = {loss.func if isinstance(loss, functools.partial) else loss for loss in LOSSES.values()}
+    assert named == functions - {combine} | {cwmi_loss}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_defaults_are_the_paper_s(name):
+    parameters = inspect.signature(LOSSES[name]).parameters
+    assert {option: parameters[option].default for option in DEFAULTS[name]} == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_maps_are_keywords_of_their_loss(name):
+    parameters = inspect.signature(LOSSES[name]).parameters
+    for keyword in MAPS[name]:
+        assert parameters[keyword].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("mapping", [LOSSES, MAPS], ids=["LOSSES", "MAPS"])
+def test_nothing_can_be_added(mapping):
+    with pytest.raises(TypeError):
+        mapping["mine"] = None
+
+
+def test_a_sum_of_losses_is_the_weighted_sum_of_their_values_and_gradients(x64):
+    """Each gets its own map and no other's; what is masked is masked for all."""
+    weights = {"ce": 1.0, "dice": 0.5, "wce": 2.0, "abw": -0.25, "boundary": 0.01}
+    logits, labels = batch()
+    where = np.ones(labels.shape, bool)
+    where[:, 4:7] = False
+    own = {name: maps(name, np.where(where, labels, 0)) for name in weights}
+    given = {key: value for each in own.values() for key, value in each.items()}
+    loss = combine(weights)
+
+    @quick_jit
+    def run(logits):
+        value = jax.value_and_grad(lambda logits: loss(logits, labels, where=where, **given))(logits)
+        return loss(logits, labels, where=where, reduction="none", **given), *value
+
+    terms = [
+        [weight * part for part in evaluate(name, logits, labels, where, own[name])] for name, weight in weights.items()
+    ]
+    for result, *parts in zip(run(logits), *terms, strict=True):
+        assert_allclose(result, sum(parts), rtol=1e-9, atol=1e-12)
+
+
+def test_a_sum_of_losses_of_volumes(x64):
+    rng = np.random.default_rng(0)
+    logits, labels = rng.standard_normal((2, 5, 6, 7, 3)), rng.integers(0, 3, (2, 5, 6, 7))
+    weights = {"ce": 1.0, "dice": 2.0}
+
+    @quick_jit
+    def run(logits, labels):
+        solid = dict(spatial_dims=3)
+        return combine(weights)(logits, labels, **solid), [LOSSES[name](logits, labels, **solid) for name in weights]
+
+    result, (ce, dice) = run(logits, labels)
+    assert_allclose(result, ce + 2 * dice, rtol=1e-12)
+
+
+def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
+    logits, labels = batch(count=2)
+    run = quick_jit(combine({"boundary": 2.0}))
+    assert_allclose(
+        run(logits, labels), 2 * quick_jit(LOSSES["boundary"])(logits, labels, **maps("boundary", labels)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"dise": 1.0, "ce": 1.0}, "names must be of 'ce', 'balanced_ce', .*'hausdorff_dt', got 'dise'"),
+        ({}, "names must be of 'ce', .*, got none"),
+        (
+            {"abw": 1.0, "skea_topo": 1.0},
+            "'abw' and 'skea_topo' mean different things by weight_maps; add them by hand",
+        ),
+    ],
+)
+def test_sums_that_cannot_be_are_named(weights, message):
+    with pytest.raises(ValueError, match=message):
+        combine(weights)
+
+
+@pytest.mark.parametrize(
+    ("weights", "given", "message"),
+    [
+        ({"dice": 1.0, "ce": 1.0}, dict(weight_map=np.ones((8, 9))), "none of 'dice', 'ce' takes weight_map"),
+        ({"dice": 1.0}, dict(smooth=1.0, gamma=2.0), "none of 'dice' takes smooth, gamma"),
+        ({"wce": 1.0}, {}, "'weight_map'"),
+    ],
+)
+def test_keywords_that_a_sum_does_not_take_are_named(weights, given, message):
+    with pytest.raises(TypeError, match=message):
+        combine(weights)(np.zeros((8, 9, 1), np.float32), np.zeros((8, 9), int), **given)
