@@ -308,5 +308,5 @@ def _overlap_loss(
 def _ratio(numerator: jax.Array, denominator: jax.Array, smooth: float) -> jax.Array:
     """`(numerator + smooth) / (denominator + smooth)`, and 1 for 0 / 0."""
     numerator, denominator = numerator + smooth, denominator + smooth
-    some = denominator > 0
+    some = denominator != 0
     return jnp.where(some, numerator / jnp.where(some, denominator, 1), 1)

@@ -149,6 +149,19 @@ def test_what_is_masked_does_not_leak(name, channels, hidden):
 
 
 @each_loss_and_channels
+def test_a_logit_that_is_not_a_number_is_not_hidden(name, channels):
+    logits, labels = batch(channels, dtype=np.float32)
+    broken = logits.copy()
+    broken[1, 5, 7] = np.nan
+    each, mean, _ = evaluate(name, broken, labels)
+    expected, _, _ = evaluate(name, logits, labels)
+    assert np.isnan(each[1])
+    assert np.isnan(mean)
+    others = np.arange(len(labels)) != 1
+    assert_array_equal(np.asarray(each)[others], np.asarray(expected)[others])
+
+
+@each_loss_and_channels
 def test_a_wholly_masked_image_has_no_loss_and_no_part_in_the_mean(name, channels):
     logits, labels = batch(channels, dtype=np.float32)
     where = holes()
