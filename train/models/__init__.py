@@ -1,5 +1,6 @@
-"""Networks that can be trained; each maps images `[B, H, W, C]` to logits of the same height and width."""
+"""Networks that can be trained; each maps images `[B, *shape, C]` to logits `[B, *shape, classes]`."""
 
-from train.models.unet import UNet
+from train.models.registry import MODELS, create_model
+from train.models.unet import AttentionUNet, UNet
 
-__all__ = ["UNet"]
+__all__ = ["MODELS", "AttentionUNet", "UNet", "create_model"]
