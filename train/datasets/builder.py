@@ -1,0 +1,296 @@
+"""The frame of every data set: which files it is made of, and how its examples are written.
+
+A builder is a `tfds.core.GeneratorBasedBuilder` that writes array_record files, so TensorFlow is never imported. Three
+traps of tensorflow-datasets without TensorFlow are stepped around here:
+
+- `tfds.features.Image` encodes arrays, and decodes 16 bits, only with TensorFlow or OpenCV: images are zlib-compressed
+  `Tensor` features.
+- A split of more than 1 GB is sorted in files that TensorFlow opens: the examples are cut into splits of at most
+  `PART_BYTES`, which are no more than parts of one list. The set's own split is a field of the example.
+- `tfds.load` and the `tfds` command need TensorFlow: `train.datasets.open_dataset` reads what is written here.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import pathlib
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from train.datasets.files import DatasetError
+
+PART_BYTES = 256 * 2**20  # of uncompressed images and labels in one part, which is held in memory while it is written
+_SHOWN_FILES = 12
+_LOG = logging.getLogger(__name__)
+
+Files = Mapping[str, Sequence[pathlib.Path]]
+Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]  # image `[*shape, channels]` and label `[*shape]`
+
+
+class Record(NamedTuple):
+    """One example that is still to be read.
+
+    Attributes:
+        name: Unique in the data set.
+        split: Part of the original set that it comes from, for example "training"; empty where there is none.
+        load: Reads image `[*shape, channels]` and label `[*shape]`.
+    """
+
+    name: str
+    split: str
+    load: Callable[[], Pair]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a data set will hold.
+
+    Attributes:
+        records: The examples, in the order of the data set.
+        channels: Channels of every image.
+        classes: Number of classes.
+        spatial_dims: 2 for images, 3 for volumes.
+        dtype: Type in which images are kept; float32 is 0 to 1, the others use their full range.
+        example_bytes: About the size of the largest example, uncompressed.
+        facts: Further facts to record with the data, such as the seed of a draw.
+    """
+
+    records: Sequence[Record]
+    channels: int
+    classes: int = 2
+    spatial_dims: int = 2
+    dtype: npt.DTypeLike = np.uint8
+    example_bytes: int = 16 * 2**20
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
+    """Prepares one data set from the files of its original archive.
+
+    A subclass sets the class attributes and plans the examples; its docstring is the description of the data set.
+
+    Attributes:
+        VERSION: Raised when the preparation changes, so that data prepared before are not used any more.
+        PAGE: Where to download the set.
+        LICENSE: Terms of use, as far as they are known.
+        CITATION: What to cite.
+        IMAGES: Number of images of the whole set; 0 where any number will do.
+        LAYOUT: The expected folder as a tree, for people.
+        PATTERNS: The expected folder for this program: alternatives, each with the patterns that all must match. No
+            alternative: the data come with an installed package.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    PAGE: ClassVar[str]
+    LICENSE: ClassVar[str]
+    CITATION: ClassVar[str]
+    IMAGES: ClassVar[int] = 0
+    LAYOUT: ClassVar[str] = ""
+    PATTERNS: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # The names are not put into the registry of tensorflow-datasets, where another package may have the same.
+        super().__init_subclass__(skip_registration=True, **kwargs)
+
+    def __init__(self, *, files: Files, source: str, data_dir: pathlib.Path) -> None:
+        """Plans the examples.
+
+        Args:
+            files: `find_files` of the folder with the original archive.
+            source: That folder, as recorded with the data.
+            data_dir: Folder to write to.
+        """
+        self._plan = self.plan(files)
+        if self.IMAGES and len(self._plan.records) != self.IMAGES:
+            _LOG.warning(
+                "%s: %s gives %d images, the whole set has %d", self.name, source, len(self._plan.records), self.IMAGES
+            )
+        self._source = source
+        super().__init__(data_dir=data_dir, file_format="array_record")
+
+    @classmethod
+    def plan(cls, files: Files) -> Plan:
+        """Lists the examples without reading more than it must.
+
+        Args:
+            files: Files that match each pattern, sorted.
+
+        Returns:
+            The plan.
+
+        Raises:
+            DatasetError: If the files do not fit together.
+        """
+        raise NotImplementedError
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        plan, sides = self._plan, (None,) * self._plan.spatial_dims
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=textwrap.dedent(self.__doc__ or ""),
+            homepage=self.PAGE,
+            citation=self.CITATION,
+            license=self.LICENSE,
+            disable_shuffling=True,
+            features=tfds.features.FeaturesDict(
+                {
+                    "name": tfds.features.Text(),
+                    "split": tfds.features.Text(),
+                    "image": tfds.features.Tensor(
+                        shape=(*sides, plan.channels), dtype=np.dtype(plan.dtype), encoding="zlib"
+                    ),
+                    "label": tfds.features.Tensor(shape=sides, dtype=np.uint8, encoding="zlib"),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(
+                classes=plan.classes,
+                channels=plan.channels,
+                spatial_dims=plan.spatial_dims,
+                names=[record.name for record in plan.records],
+                original_splits=[record.split for record in plan.records],
+                source=self._source,
+                **plan.facts,
+            ),
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+        del dl_manager  # nothing is downloaded
+        count = max(1, PART_BYTES // self._plan.example_bytes)
+        starts = range(0, len(self._plan.records), count)
+        # Made here, drawn by all parts: a bar on a terminal, nothing elsewhere.
+        bar = tqdm(
+            total=len(self._plan.records), desc=f"preparing {self.name}", unit="image", disable=None, leave=False
+        )
+        return {f"part{part:05d}": self._generate_examples(start, count, bar) for part, start in enumerate(starts)}
+
+    def _generate_examples(self, start: int, count: int, bar: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        for index, record in enumerate(self._plan.records[start : start + count], start):
+            image, label = record.load()
+            yield (
+                index,
+                {
+                    "name": record.name,
+                    "split": record.split,
+                    "image": np.ascontiguousarray(image, self._plan.dtype),
+                    "label": np.ascontiguousarray(label, np.uint8),
+                },
+            )
+            bar.update()
+        if start + count >= len(self._plan.records):
+            bar.close()
+
+    def _log_download_bytes(self) -> None:
+        pass  # prints that it downloads, which it does not
+
+    def _log_download_done(self) -> None:
+        pass
+
+    @classmethod
+    def about(cls) -> str:
+        """Says where the data come from and how they must lie.
+
+        Returns:
+            Layout, page, licence and citation, one below the other.
+        """
+        layout = f"expected:\n{textwrap.indent(textwrap.dedent(cls.LAYOUT).strip(), '  ')}\n" if cls.LAYOUT else ""
+        return f"{layout}page: {cls.PAGE}\nlicence: {cls.LICENSE}\ncitation: {cls.CITATION}"
+
+    @classmethod
+    def find_files(cls, source: pathlib.Path) -> Files:
+        """Finds the files of the original archive in a folder, or in one of the folders directly in it.
+
+        Args:
+            source: The folder.
+
+        Returns:
+            Pattern -> files that match it, sorted; hidden files left out.
+
+        Raises:
+            DatasetError: If the folder is missing or holds something else; shows the expected tree and what was found.
+        """
+        if not source.is_dir():
+            raise DatasetError(f"{cls.name}: there is no folder {source}\n{cls.about()}")
+        inside = sorted(entry for entry in source.iterdir() if not entry.name.startswith("."))
+        if files := cls._files_in(source):
+            return files
+        folders = {entry: files for entry in inside if entry.is_dir() and (files := cls._files_in(entry))}
+        if len(folders) > 1:
+            raise DatasetError(f"{cls.name}: {source} holds several such folders; name one of {_named(folders)}")
+        for files in folders.values():
+            return files
+        missing = [[pattern for pattern in patterns if not _matches(source, pattern)] for patterns in cls.PATTERNS]
+        found = [f"{entry.name}/" if entry.is_dir() else entry.name for entry in inside]
+        more = [f"... ({len(found)} entries)"] if len(found) > _SHOWN_FILES else []
+        shown = textwrap.indent("\n".join([*found[:_SHOWN_FILES], *more]) or "nothing", "  ")
+        wanted = " or ".join(" and ".join(patterns) for patterns in missing)
+        raise DatasetError(f"{cls.name}: {source} lacks {wanted}\n{cls.about()}\nfound in {source}:\n{shown}")
+
+    @classmethod
+    def _files_in(cls, root: pathlib.Path) -> Files:
+        for patterns in cls.PATTERNS:
+            files = {pattern: _matches(root, pattern) for pattern in patterns}
+            if all(files.values()):
+                return files
+        return {}
+
+
+def fingerprint(files: Files) -> str:
+    """Tells one state of a set of files from another without reading them.
+
+    Args:
+        files: Pattern -> files.
+
+    Returns:
+        Sixteen hexadecimal digits that change with names, sizes and times of modification.
+    """
+    state = [
+        (pattern, path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for pattern, paths in files.items()
+        for path in paths
+    ]
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
+
+
+def match_masks(
+    images: Sequence[pathlib.Path], masks: Sequence[pathlib.Path], *, key: Callable[[pathlib.Path], str]
+) -> list[tuple[str, pathlib.Path, pathlib.Path]]:
+    """Matches images to masks.
+
+    Args:
+        images: Image files.
+        masks: Mask files.
+        key: What an image and its mask have in common, from the path of either.
+
+    Returns:
+        Key, image and mask of each pair, sorted by the key.
+
+    Raises:
+        DatasetError: If an image has no mask, a mask no image, or two files the same key.
+    """
+    by_key: list[dict[str, pathlib.Path]] = [{}, {}]
+    for paths, found in zip((images, masks), by_key, strict=True):
+        for path in paths:
+            if (other := found.setdefault(key(path), path)) is not path:
+                raise DatasetError(f"{path}: has the same name as {other.name}; keep one of them")
+    for (here, there), kind, missing in zip((by_key, by_key[::-1]), ("image", "mask"), ("mask", "image"), strict=True):
+        for name in sorted(here.keys() - there.keys()):
+            folder = next(iter(there.values())).parent
+            raise DatasetError(
+                f"{here[name]}: no {missing} {name!r} in {folder} for this {kind}; add it or remove this"
+            )
+    return [(name, by_key[0][name], by_key[1][name]) for name in sorted(by_key[0])]
+
+
+def _named(paths: Iterable[pathlib.Path]) -> str:
+    return ", ".join(path.name for path in paths)
+
+
+def _matches(root: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+    return sorted(path for path in root.glob(pattern) if path.is_file() and not path.name.startswith("."))

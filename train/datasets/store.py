@@ -1,0 +1,205 @@
+"""Prepares data sets once, and opens them for random access.
+
+`prepare` writes `DATA_DIR/NAME/STATE/VERSION/`, where STATE stands for the names, sizes and times of the source files:
+changed files are prepared anew, beside what was prepared before, and nothing is ever overwritten. The files are
+written in a folder of their own and moved into place when they are whole, so a preparation that was killed leaves
+nothing that could be taken for data. Two processes that prepare the same set wait for each other.
+"""
+
+import contextlib
+import fcntl
+import json
+import operator
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow_datasets as tfds
+
+from train.datasets.builder import SegmentationBuilder, fingerprint
+from train.datasets.files import DatasetError
+from train.datasets.folder import Folder
+from train.datasets.membranes import Isbi2012, Snemi3d
+from train.datasets.mni152 import Mni152, Mni152Volume
+from train.datasets.photographs import Drive, Glas, MassachusettsRoads
+
+DATASETS: Mapping[str, type[SegmentationBuilder]] = {
+    builder.name: builder
+    for builder in (Drive, Glas, Snemi3d, MassachusettsRoads, Isbi2012, Mni152, Mni152Volume, Folder)
+}
+
+_STAGING = ".unfinished"
+_COMPLETE = "complete.json"  # written last: the size of every other file
+_SCALE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
+
+
+class Example(NamedTuple):
+    """One image.
+
+    Attributes:
+        name: Unique in the data set, for example "21_training".
+        image: `[*shape, channels]`, float32, 0 to 1.
+        label: Class of each pixel, `[*shape]`, int32, 0 to classes - 1.
+    """
+
+    name: str
+    image: npt.NDArray[np.float32]
+    label: npt.NDArray[np.int32]
+
+
+class SegmentationDataset:
+    """A prepared data set. Opening reads no image; pickled, it is the path alone.
+
+    Attributes:
+        path: The prepared files; another folder whenever the images have changed.
+        name: Name of the data set.
+        classes: Number of classes.
+        channels: Channels of every image.
+        spatial_dims: 2 for images, 3 for volumes.
+        names: Name of each example.
+        original_splits: Part of the original set that each example comes from, empty where there is none.
+        facts: Everything recorded with the data, such as the seed of a draw.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        """Opens prepared files.
+
+        Args:
+            path: What `prepare` returned.
+        """
+        self.path = path
+        builder = tfds.builder_from_directory(path)
+        self.name: str = builder.info.name
+        self.facts: dict[str, Any] = dict(builder.info.metadata)
+        self.classes: int = self.facts["classes"]
+        self.channels: int = self.facts["channels"]
+        self.spatial_dims: int = self.facts["spatial_dims"]
+        self.names: tuple[str, ...] = tuple(self.facts["names"])
+        self.original_splits: tuple[str, ...] = tuple(self.facts["original_splits"])
+        self._examples = builder.as_data_source("+".join(sorted(builder.info.splits)))
+
+    def __reduce__(self) -> tuple[type["SegmentationDataset"], tuple[pathlib.Path]]:
+        return type(self), (self.path,)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        place = operator.index(index)
+        if not -len(self) <= place < len(self):
+            raise IndexError(f"{self.name} has {len(self)} images, got index {place}")
+        example = self._examples[place % len(self)]
+        image = np.asarray(example["image"], np.float32) / np.float32(_SCALE[example["image"].dtype])
+        return Example(example["name"].decode(), image, example["label"].astype(np.int32))
+
+
+def prepare(
+    name: str, *, data_dir: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+) -> pathlib.Path:
+    """Writes the array_record files of a data set, unless they are there.
+
+    Args:
+        name: Name in `DATASETS`.
+        data_dir: Folder for the prepared files.
+        source: Folder with the original archive; for "folder", the one with `images/` and `masks/`. None takes what was
+            prepared last.
+
+    Returns:
+        Folder of the prepared files.
+
+    Raises:
+        DatasetError: If the name is unknown, the source is missing or wrong, a file cannot be read, nothing is prepared
+            and no source is given, or the files cannot be written.
+    """
+    if name not in DATASETS:
+        raise DatasetError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
+    builder_class, home = DATASETS[name], pathlib.Path(data_dir).expanduser().resolve() / name
+    if source is None and builder_class.PATTERNS:
+        return _prepared_last(builder_class, home)
+    origin = "" if source is None else str(pathlib.Path(source).expanduser().resolve())
+    try:
+        files = builder_class.find_files(pathlib.Path(origin)) if builder_class.PATTERNS else {}
+        state = fingerprint(files)
+    except OSError as error:
+        raise DatasetError(f"{origin}: cannot be read ({error.strerror}); check its permissions") from error
+    target = home / state / str(builder_class.VERSION)
+    if not _is_complete(target):
+        try:
+            with _locked(home):
+                if not _is_complete(target):  # another process may have been at it
+                    _write(builder_class(files=files, source=origin, data_dir=home / _STAGING), home, target)
+        except (OSError, RuntimeError) as error:  # array_record raises the latter, for a full disk too
+            raise DatasetError(
+                f"{home}: cannot write the prepared images ({error}); choose another data folder or make room"
+            ) from error
+    return target
+
+
+def open_dataset(
+    name: str, *, data_dir: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+) -> SegmentationDataset:
+    """Opens a data set, and prepares it first where that is needed.
+
+    Args:
+        name: Name in `DATASETS`.
+        data_dir: Folder for the prepared files.
+        source: As in `prepare`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        DatasetError: As `prepare`.
+    """
+    return SegmentationDataset(prepare(name, data_dir=data_dir, source=source))
+
+
+def _write(builder: SegmentationBuilder, home: pathlib.Path, target: pathlib.Path) -> None:
+    # The lock is held, so whatever is left in the staging folder was left by a process that died.
+    staging = home / _STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    tfds.disable_progress_bar()
+    try:
+        builder.download_and_prepare(download_dir=staging / "downloads")
+        written = pathlib.Path(builder.data_path)
+        sizes = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
+        (written / _COMPLETE).write_text(json.dumps(sizes, indent=1))
+        if target.exists():  # damaged, or it would have been taken
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _is_complete(path: pathlib.Path) -> bool:
+    try:
+        sizes = json.loads((path / _COMPLETE).read_text())
+        return all((path / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path) -> pathlib.Path:
+    found = [path for path in home.glob(f"*/{builder_class.VERSION}") if _is_complete(path)]
+    if not found:
+        raise DatasetError(
+            f"{builder_class.name} is not prepared in {home.parent}; run\n"
+            f"  python -m train.prepare {builder_class.name} --source FOLDER\n{builder_class.about()}"
+        )
+    sources = sorted({json.loads((path / "metadata.json").read_text())["source"] for path in found})
+    if len(sources) > 1:
+        raise DatasetError(f"{home} holds data prepared from {' and '.join(sources)}; say which with --source")
+    return max(found, key=lambda path: (path / _COMPLETE).stat().st_mtime_ns)
+
+
+@contextlib.contextmanager
+def _locked(home: pathlib.Path) -> Iterator[None]:
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, by the end of the process too
+        yield
