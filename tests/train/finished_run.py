@@ -1,0 +1,84 @@
+"""A run that need not be trained: its network says 1 where the standardised image is above a parameter."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from train.checkpoints import Checkpoints, write_json
+from train.config import Config, DataConfig, LossConfig, ModelConfig
+from train.workbench import initial_state, open_folder, prepare_run
+
+SHAPES = ((24, 20), (20, 28))
+
+
+class Example(NamedTuple):
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+
+
+class Bright:
+    """Noise, of which the brighter half is class 1 but for one pixel in ten."""
+
+    name, classes, channels = "bright", 2, 1
+
+    def __init__(self, count=9, shapes=SHAPES):
+        self.names = tuple(f"image {number}" for number in range(count))
+        self.shapes = [shapes[number % len(shapes)] for number in range(count)]
+        self.spatial_dims = len(shapes[0])
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        image = rng.random(self.shapes[index], np.float32)
+        label = (image > 0.5) ^ (rng.random(image.shape) < 0.1)
+        return Example(self.names[index], image[..., None], label.astype(np.int32))
+
+
+class Threshold(nn.Module):
+    @nn.compact
+    def __call__(self, images, *, train):
+        return 8 * (images[..., :1] - self.param("threshold", nn.initializers.zeros, ()))
+
+
+def config(folder, **settings):
+    defaults = dict(
+        output=str(folder),
+        epoch_steps=10,
+        batch_size=4,
+        panels=1,
+        data=DataConfig(dataset="bright", folder=str(folder.parent / "data"), folds=3),
+        model=ModelConfig(width=4, depth=1),
+        loss=LossConfig(name="dice"),
+    )
+    return Config(**(defaults | settings))
+
+
+def finish(folder, *, thresholds=(0.0,), dataset=None, **settings):
+    """Prepares a run and saves a checkpoint of the network `Threshold` after each ten steps, the first as the best.
+
+    `train.workbench.open_dataset` is to be replaced before.
+    """
+    bench = prepare_run(config(folder, **settings))._replace(network=Threshold())
+    open_folder(bench)
+    save(bench, folder, [{"threshold": np.float32(value)} for value in thresholds])
+    return bench
+
+
+def save(bench, folder, parameters):
+    """Checkpoints of the given parameters, and the statistics that a run leaves beside them."""
+    dataset = bench.dataset
+    facts = {name: getattr(dataset, name) for name in ("classes", "channels", "spatial_dims")}
+    statistics = {name: values.tolist() for name, values in bench.statistics._asdict().items()}
+    write_json(folder / "statistics.json", statistics | facts)
+    state = jax.tree.map(np.asarray, initial_state(bench))
+    checkpoints = Checkpoints(folder / "checkpoints")
+    for number, params in enumerate(parameters):
+        step = 10 * (number + 1)
+        after = state.replace(step=np.int32(step), params=params or state.params)
+        checkpoints.save(after, {"best": {"epoch": 1, "step": 10}}, 0.9 - 0.1 * number)
+    checkpoints.close()

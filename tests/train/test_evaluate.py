@@ -1,0 +1,198 @@
+"""Scores of every image by its name, and a folder that says when it is complete."""
+
+import csv
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from cwmi_jax.metrics import betti_error, modified_hausdorff
+from tests.train.finished_run import Bright, config, finish, save
+from train import evaluate
+from train.workbench import RunError, open_folder, prepare_run
+
+NAMES = ["mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE"]
+
+
+@pytest.fixture(scope="module")
+def _bright():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.workbench.open_dataset", lambda *_, **__: Bright())
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(_bright, tmp_path_factory):
+    """A tested run: the workbench, the folder and what the test returned."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    bench = finish(folder, thresholds=(0.25, -2.0), panels=2)
+    return bench, folder, evaluate.test_run(bench, folder)
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return {line.pop("name"): {name: float(value) for name, value in line.items()} for line in csv.DictReader(file)}
+
+
+def iou_by_hand(bench, index, threshold):
+    example = bench.dataset[index]
+    predicted = (example.image[..., 0] - bench.statistics.mean) / bench.statistics.deviation > threshold
+    return np.mean(
+        [
+            np.sum((predicted == value) & (example.label == value))
+            / np.sum((predicted == value) | (example.label == value))
+            for value in (False, True)
+        ]
+    )
+
+
+def test_each_test_image_has_its_row(run):
+    bench, folder, _ = run
+    found = rows(folder / "test.csv")
+    assert list(found) == [bench.dataset.names[index] for index in bench.split.test]
+    assert {shape for index in bench.split.test for shape in [bench.dataset.shapes[index]]} == set(bench.dataset.shapes)
+    for index in bench.split.test:
+        scores = found[bench.dataset.names[index]]
+        assert list(scores) == NAMES
+        assert scores["mIoU"] == pytest.approx(iou_by_hand(bench, index, 0.25), abs=1e-6)
+
+
+def test_the_result_is_the_mean_over_images(run):
+    bench, folder, returned = run
+    result = json.loads((folder / "result.json").read_text())
+    assert result == returned
+    values = np.array([list(scores.values()) for scores in rows(folder / "test.csv").values()])
+    np.testing.assert_allclose(list(result["mean"].values()), values.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(list(result["deviation"].values()), values.std(axis=0, ddof=1), atol=2e-6)
+    about = {
+        "dataset": "bright",
+        "model": "unet",
+        "loss": "dice",
+        "fold": 0,
+        "folds": 3,
+        "images": len(bench.split.test),
+    }
+    assert about.items() <= result.items()
+    assert (result["part"], result["checkpoint"]) == ("test", "best")
+    assert (result["step"], result["epoch"], result["best_epoch"]) == (10, 1, 1)
+    assert result["seconds"] is None
+
+
+def test_panels_are_named_for_their_images(run):
+    bench, folder, _ = run
+    test = [bench.dataset.names[index] for index in bench.split.test]
+    assert {path.name for path in (folder / "panels").iterdir()} == {
+        f"{name.replace(' ', '_')}.png" for name in (test[0], test[-1])
+    }
+    assert not [path for path in folder.rglob("*") if "partial" in path.name]
+
+
+def test_the_table_names_run_and_scores(run):
+    lines = evaluate.score_table(run[2]).splitlines()
+    assert lines[0] == "test: 3 images of bright, fold 0 of 3, unet with dice, best checkpoint (epoch 1)"
+    assert [line.split()[0] for line in lines[1:]] == [name.split()[0] for name in NAMES]
+    assert lines[1].split()[1] == f"{run[2]['mean']['mIoU']:.4f}"
+
+
+def test_the_latest_checkpoint_of_another_part(run, tmp_path):
+    bench, folder, _ = run
+    result = evaluate.evaluate_run(bench, folder, tmp_path, part="validation", choice="latest")
+    found = rows(tmp_path / "validation.csv")
+    assert list(found) == [bench.dataset.names[index] for index in bench.split.validation]
+    index = bench.split.validation[0]
+    assert found[bench.dataset.names[index]]["mIoU"] == pytest.approx(iou_by_hand(bench, index, -2.0), abs=1e-6)
+    assert (result["step"], result["epoch"], result["deviation"]["mIoU"]) == (20, 2, 0.0)
+
+
+def test_the_logs_tell_the_seconds_of_the_training(run, tmp_path):
+    bench, folder, _ = run
+    log = folder / "metrics.jsonl"
+    log.write_text('{"step": 1, "seconds": 3.5}\n{"step": 10, "seconds": 41.0}\n{"step": 10, "loss": 1.0}\n')
+    result = evaluate.evaluate_run(bench, folder, tmp_path, part="validation", choice="best")
+    log.unlink()
+    assert result["seconds"] == 41.0
+
+
+def test_what_cannot_be_written_leaves_no_result(run, tmp_path, monkeypatch):
+    bench, folder, _ = run
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(evaluate, "write_picture", full)
+    with pytest.raises(RunError, match=r"cannot write the results to .*: No space left on device"):
+        evaluate.evaluate_run(bench, folder, tmp_path / "out", part="validation", choice="best")
+    assert not (tmp_path / "out" / "result.json").exists()
+
+
+def test_more_classes_are_each_taken_by_itself():
+    label, predicted = np.zeros((2, 12, 12), int)
+    label[2, 3], predicted[2, 7] = 1, 1  # 4 pixels apart
+    label[8, 3], predicted[8, 3] = 2, 2
+    predicted[8, 9] = 2  # 6 pixels from the other
+    scores = evaluate.score_image(predicted, label, classes=3)
+    assert scores["HD"] == np.mean([4, 3])
+    assert scores["Betti error"] == np.mean([0, 1])
+    iou = [140 / 143, 0, 1 / 2]
+    assert scores["mIoU"] == pytest.approx(np.mean(iou))
+
+
+def test_volumes_are_scored_as_volumes():
+    rng = np.random.default_rng(0)
+    label, predicted = rng.random((2, 5, 9, 8)) > 0.6
+    scores = evaluate.score_image(predicted.astype(int), label.astype(int), classes=2)
+    assert scores["HD"] == modified_hausdorff(predicted, label, spatial_dims=3)
+    assert scores["Betti error"] == betti_error(predicted, label, spatial_dims=3)
+
+
+@pytest.fixture(scope="module")
+def trained(_bright, tmp_path_factory):
+    """A run with a U-Net, which is what the command makes from the config."""
+    folder = tmp_path_factory.mktemp("runs") / "unet"
+    bench = prepare_run(config(folder))
+    open_folder(bench)
+    save(bench, folder, [None])
+    return folder
+
+
+def test_the_command_writes_beside_the_run(trained, capsys):
+    assert evaluate.main([str(trained), "--part", "validation"]) == 0
+    output = trained / "evaluation" / "validation-best"
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {output}"
+    assert {path.name for path in output.iterdir()} == {"validation.csv", "panels", "result.json"}
+    assert not (trained / "result.json").exists()
+    (panel,) = (output / "panels").iterdir()
+    with PIL.Image.open(panel) as picture:
+        assert picture.size[0] > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ("config.json", [], "{run} is no run: it has no config.json"),
+        ("checkpoints", [], "there is no checkpoint in {run}/checkpoints; train the run first"),
+        ("split.json", [], "{run}/split.json cannot be read: No such file or directory"),
+        (None, ["--output", "{run}"], "{run} is the run itself, whose own results stay; give another folder"),
+        (None, ["--output", "{run}/config.json"], "cannot write the results to {run}/config.json: File exists"),
+    ],
+)
+def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message):
+    hidden = trained.parent / "hidden"
+    if change:
+        (trained / change).rename(hidden)
+    try:
+        status = evaluate.main([str(trained), *(text.format(run=trained) for text in arguments)])
+    finally:
+        if change:
+            hidden.rename(trained / change)
+    assert status == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {message.format(run=trained)}")
+
+
+def test_other_images_are_refused(trained, capsys, monkeypatch):
+    monkeypatch.setattr("train.workbench.open_dataset", lambda *_, **__: Bright(10))
+    assert evaluate.main([str(trained)]) == 1
+    message = f"{trained} was trained on other images than 'bright' has now; see its split.json"
+    assert capsys.readouterr().err == f"error: {message}\n"

@@ -1,0 +1,173 @@
+"""Predictions of files: what the network says, in the files' own formats, without the data set of the run."""
+
+import functools
+
+import jax
+import nibabel
+import numpy as np
+import PIL.Image
+import pytest
+import tifffile
+
+from tests.train.finished_run import Bright, Threshold, config, save
+from train import predict
+from train.workbench import initial_state, open_folder, prepare_run
+
+
+class Coloured(Bright):
+    """Three classes and three channels."""
+
+    classes, channels = 3, 3
+
+    def __getitem__(self, index):
+        example = super().__getitem__(index)
+        return example._replace(image=example.image.repeat(3, axis=-1), label=example.label * 2)
+
+
+def make_run(folder, dataset):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("train.workbench.open_dataset", lambda *_, **__: dataset)
+        bench = prepare_run(config(folder))
+        open_folder(bench)
+        save(bench, folder, [None])
+    return bench, folder
+
+
+@pytest.fixture(scope="module")
+def grey(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("runs") / "grey", Bright())
+
+
+def write_grey(path, shape=(22, 31), seed=0):
+    values = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+    PIL.Image.fromarray(values).save(path)
+    return values
+
+
+def expected(bench, image):
+    """Of the network itself, from an image `[*shape, channels]` from 0 to 1."""
+    state = initial_state(bench)
+    standardised = (image - bench.statistics.mean) / bench.statistics.deviation
+    variables = {"params": state.params, "batch_stats": state.statistics}
+    apply = jax.jit(functools.partial(bench.network.apply, train=False))
+    logits = apply(variables, standardised[None].astype(np.float32))[0]
+    return np.asarray(jax.nn.softmax(logits) if logits.shape[-1] > 1 else jax.nn.sigmoid(logits))
+
+
+def test_a_picture_gives_a_mask_and_a_probability(grey, tmp_path, capsys):
+    bench, folder = grey
+    values = write_grey(tmp_path / "a.png")
+    assert predict.main([str(folder), str(tmp_path / "a.png")]) == 0
+    probability = expected(bench, values[..., None] / 255)[..., 0]
+    output = folder / "predictions"
+    written = tifffile.imread(output / "a_probability.tif")
+    assert written.dtype == np.float32
+    np.testing.assert_allclose(written, probability, atol=1e-5)
+    mask = np.asarray(PIL.Image.open(output / "a_mask.png"))
+    np.testing.assert_array_equal(mask, np.where(written > 0.5, 255, 0))
+    line = capsys.readouterr().out
+    assert line.startswith(f"{tmp_path / 'a.png'}: 22 x 31, foreground {(mask > 0).mean():.1%}, ")
+
+
+def test_sixteen_bits_are_the_same_image(grey, tmp_path):
+    values = write_grey(tmp_path / "a.png")
+    PIL.Image.fromarray(values.astype(np.uint16) * 257).save(tmp_path / "b.tif")
+    trained = predict.load_trained(grey[1])
+    one, other = (predict.predict_file(trained, tmp_path / name, tile=512, overlap=64) for name in ("a.png", "b.tif"))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_tiles_leave_no_trace(grey, tmp_path):
+    """With a network that sees one pixel."""
+    values = write_grey(tmp_path / "a.png", (70, 45))
+    state = initial_state(grey[0]).replace(params={"threshold": np.float32(0.1)}, optimizer=())
+    trained = predict.load_trained(grey[1])._replace(network=Threshold(), state=state)
+    tiled = predict.predict_file(trained, tmp_path / "a.png", tile=24, overlap=10)[..., 0]
+    mean, deviation = grey[0].statistics
+    np.testing.assert_allclose(tiled, 1 / (1 + np.exp(-8 * ((values / 255 - mean) / deviation - 0.1))), atol=1e-6)
+
+
+def test_colours_and_classes(tmp_path):
+    bench, folder = make_run(tmp_path / "run", Coloured())
+    values = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
+    PIL.Image.fromarray(values).save(tmp_path / "a.bmp")
+    assert predict.main([str(folder), str(tmp_path / "a.bmp"), "--output", str(tmp_path / "out")]) == 0
+    probabilities = expected(bench, values / 255)
+    written = tifffile.imread(tmp_path / "out" / "a_probability.tif")
+    np.testing.assert_allclose(written, np.moveaxis(probabilities, -1, 0), atol=1e-5)
+    mask = np.asarray(PIL.Image.open(tmp_path / "out" / "a_mask.png"))
+    np.testing.assert_array_equal(mask, probabilities.argmax(-1))
+
+
+def test_volumes_keep_their_place(tmp_path, capsys):
+    bench, folder = make_run(tmp_path / "run", Bright(9, ((6, 8, 10),)))
+    affine = np.array([[0, 2.0, 0, 5], [1.5, 0, 0, 7], [0, 0, 3.0, -9], [0, 0, 0, 1]])
+    values = np.random.default_rng(0).integers(0, 256, (7, 9, 12), np.uint8)
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "v.nii.gz")
+    arguments = [str(folder), str(tmp_path / "v.nii.gz"), "--output", str(tmp_path / "out")]
+    assert predict.main(arguments) == 0
+    mask, probability = (nibabel.load(tmp_path / "out" / f"v_{kind}.nii.gz") for kind in ("mask", "probability"))
+    wanted = expected(bench, values[..., None] / 255)[..., 0]
+    np.testing.assert_allclose(probability.get_fdata(), wanted, atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(mask.dataobj), probability.get_fdata() > 0.5)
+    for image in (mask, probability):
+        np.testing.assert_array_equal(image.affine, affine)
+    assert mask.get_data_dtype() == np.uint8
+    write_grey(tmp_path / "flat.png")
+    assert predict.main([str(folder), str(tmp_path / "flat.png")]) == 1
+    message = f"{tmp_path / 'flat.png'}: has 2 spatial axes, and the run was trained on images of 3"
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_one_bad_file_does_not_keep_the_others(grey, tmp_path, capsys):
+    write_grey(tmp_path / "good.png")
+    write_grey(tmp_path / "cut.png", (200, 200))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:5000])
+    PIL.Image.new("RGB", (20, 20), (9, 99, 200)).save(tmp_path / "colour.png")
+    (tmp_path / "other").mkdir()
+    write_grey(tmp_path / "other" / "good.tif")
+    write_grey(tmp_path / "last.png")
+    files = [
+        tmp_path / name
+        for name in ("missing.png", "cut.png", "colour.png", "good.png", "other/good.tif", "other", "last.png")
+    ]
+    assert predict.main([str(grey[1]), *map(str, files), "--output", str(tmp_path / "out")]) == 1
+    captured = capsys.readouterr()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"{name}_{kind}" for name in ("good", "last") for kind in ("mask.png", "probability.tif")
+    }
+    assert len(captured.out.splitlines()) == 2
+    missing, cut, colour, twice, a_folder = captured.err.splitlines()
+    assert missing == f"error: {files[0]}: there is no such file"
+    assert cut.startswith(f"error: {files[1]}: cannot be read (")
+    assert colour == f"error: {files[2]}: has 3 channels, and the run was trained on images of 1"
+    assert twice.startswith(f"error: {files[4]}: has the name of {files[3]}, whose prediction it would replace")
+    assert a_folder == f"error: {files[5]}: is a folder; name the files in it"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "IMAGE... must name one file at least, got none"),
+        (["a.png", "--tile", "33"], "tile must be a multiple of 2 for this network, got 33"),
+        (["a.png", "--tile", "32", "--overlap", "32"], "overlap must be 0 to 30 for tiles of 32, got 32"),
+    ],
+)
+def test_settings_out_of_range(grey, capsys, arguments, message):
+    assert predict.main([str(grey[1]), *arguments]) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_a_run_without_statistics(grey, tmp_path, capsys):
+    (tmp_path / "config.json").write_text((grey[1] / "config.json").read_text())
+    assert predict.main([str(tmp_path), "a.png"]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/statistics.json cannot be read: No such file or directory\n"
+    (tmp_path / "statistics.json").write_text('{"mean": [0.5]}')
+    assert predict.main([str(tmp_path), "a.png"]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}/statistics.json is damaged (KeyError('deviation'))\n"
+
+
+def test_an_output_that_cannot_be_written(grey, tmp_path, capsys):
+    write_grey(tmp_path / "a.png")
+    assert predict.main([str(grey[1]), str(tmp_path / "a.png"), "--output", str(tmp_path / "a.png")]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path / 'a.png'}: cannot be written (File exists)\n"
