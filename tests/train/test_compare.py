@@ -1,0 +1,202 @@
+"""The comparison from its command line to its files, with runs that are made up."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.train.fake_runs import write_run
+from train import compare as module
+from train.compare import Comparison, compare, main, make_plan
+from train.presets import PRESETS
+from train.processes import Stopped
+
+
+def plan_of(folder, *flags, **settings):
+    return make_plan(Comparison(output=str(folder), **settings), flags)
+
+
+class Runner:
+    """Writes a run's folder in place of training; `ends` says how a run ends otherwise."""
+
+    def __init__(self, **ends):
+        self.ends, self.configs = {name.replace("_", "-"): end for name, end in ends.items()}, []
+
+    def __call__(self, config):
+        self.configs.append(config)
+        end = self.ends.get(config.output.rpartition("/")[2])
+        if end is Stopped:
+            raise Stopped
+        if end is None:
+            write_run(config, {"mIoU": [0.5, 0.75, 0.5]})
+        return end or 0
+
+    @property
+    def names(self):
+        return [config.output.rpartition("/")[2] for config in self.configs]
+
+
+def test_the_plan_is_the_preset_with_the_flags_fold_by_fold(tmp_path):
+    flags = ["--model.width", "16", "--data.augmentation.crop", "128", "96", "--epochs=10"]
+    plan = plan_of(tmp_path, *flags, dataset="drive", losses="ce,cwmi", models="unet,attention_unet", folds=2)
+    assert [key.folder.name for key in plan] == [
+        *("unet-ce-fold0", "unet-cwmi-fold0", "attention_unet-ce-fold0", "attention_unet-cwmi-fold0"),
+        *("unet-ce-fold1", "unet-cwmi-fold1", "attention_unet-ce-fold1", "attention_unet-cwmi-fold1"),
+    ]
+    preset = PRESETS["drive"][1]
+    config = list(plan.values())[-1]
+    augmentation = dataclasses.replace(preset.data.augmentation, crop=(128, 96))
+    assert config == dataclasses.replace(
+        preset,
+        output=str(tmp_path / "attention_unet-cwmi-fold1"),
+        epochs=10,
+        data=dataclasses.replace(preset.data, folds=2, fold=1, augmentation=augmentation),
+        model=dataclasses.replace(preset.model, name="attention_unet", width=16),
+    )
+
+
+def test_a_loss_takes_the_options_that_it_knows(tmp_path):
+    plan = plan_of(tmp_path, losses="ce,cwmi,tversky", options={"levels": 2, "alpha": 0.7}, fold="1", folds=3)
+    assert {key.loss: config.loss.options for key, config in plan.items()} == {
+        "ce": {},
+        "cwmi": {"levels": 2},
+        "tversky": {"alpha": 0.7},
+    }
+    assert {key.fold for key in plan} == {1}
+
+
+def test_folds_are_the_presets_unless_they_are_given(tmp_path):
+    assert len(plan_of(tmp_path, dataset="demo")) == 2 * PRESETS["demo"][1].data.folds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--losses", "ce,cwim"], "--losses must be of ce, balanced_ce, dice,"),
+        (["--losses", ""], "got ''"),
+        (["--losses", "ce,ce"], "--losses must name each one once, got 'ce,ce'"),
+        (["--models", "vnet"], "--models must be of unet, attention_unet, got 'vnet'"),
+        (["--dataset", "brains"], "--dataset must be one of demo, drive, glas,"),
+        (["--folds", "3", "--fold", "3"], "--fold must be all or 0 to 2, got '3'"),
+        (["--fold", "first"], "got 'first'"),
+        (["--folds", "1"], "data.folds must be 2 or more, got 1"),
+        (["--loss.name", "ce"], "--loss.name is not for a comparison; use --losses"),
+        (["--data.fold=2"], "--data.fold=2 is not for a comparison; use --fold"),
+        (["--loss.options", "alpha", "0.3"], "--loss.options alpha is of none of the losses ce, cwmi"),
+        (["--loss.options", "levels", "2.5"], "loss.options levels must be a whole number, got 2.5"),
+        (["--model.norm", "group", "--model.width", "20"], "model.groups must be a divisor of model.width 20, got 8"),
+    ],
+)
+def test_wrong_settings_are_one_line_and_nothing_is_run(arguments, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "run_in_process", None)
+    monkeypatch.setattr(module, "_open_data", None)
+    try:
+        status = main([*arguments, "--output", str(tmp_path / "out")])
+    except SystemExit as refused:  # by tyro, which says it in a box
+        status = refused.code
+    said = capsys.readouterr().err
+    assert status in (1, 2) and (status == 2 or said.count("\n") == 1)
+    assert message in " ".join(said.replace("│", " ").split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_everything_missing_is_run_and_the_tables_are_written(tmp_path, capsys):
+    runner = Runner()
+    assert compare(plan_of(tmp_path, folds=2), runner, "python -m train.compare --folds 2") == 0
+    assert runner.names == ["unet-ce-fold0", "unet-cwmi-fold0", "unet-ce-fold1", "unet-cwmi-fold1"]
+    printed = capsys.readouterr().out
+    assert "[4/4] unet-cwmi-fold1\n" in printed
+    assert (tmp_path / "table.md").read_text() in printed
+    assert "| cwmi | unet | 0.583 ± 0.000 |" in printed
+    assert (tmp_path / "table.csv").read_text().count("\n") == 9
+    assert "python -m train.compare --folds 2" in (tmp_path / "report.html").read_text()
+
+
+def test_complete_runs_are_not_repeated(tmp_path):
+    plan = plan_of(tmp_path, folds=2)
+    assert compare(plan, Runner()) == 0
+    (tmp_path / "unet-cwmi-fold0" / "result.json").unlink()
+    for name in ("test.csv", "config.json", "panels/a.png"):
+        (tmp_path / "unet-cwmi-fold0" / name).unlink()
+    (tmp_path / "unet-cwmi-fold0" / "panels").rmdir()
+    (tmp_path / "unet-cwmi-fold0").rmdir()
+    again = Runner()
+    assert compare(plan, again) == 0
+    assert again.names == ["unet-cwmi-fold0"]
+
+
+@pytest.mark.parametrize("end", [Stopped, 0])
+def test_a_stopped_run_ends_the_comparison_without_a_table(end, tmp_path, capsys):
+    class Interrupted(Runner):
+        def __call__(self, config):
+            if config.loss.name == "cwmi" and end == 0:  # as a run does after a signal of its own
+                self.configs.append(config)
+                return 0
+            return super().__call__(config)
+
+    runner = Interrupted(unet_cwmi_fold0=end)
+    assert compare(plan_of(tmp_path, folds=2), runner) == 0
+    assert runner.names == ["unet-ce-fold0", "unet-cwmi-fold0"]
+    assert "unet-cwmi-fold0: stopped; the same command goes on from there" in capsys.readouterr().out
+    assert not (tmp_path / "table.md").exists()
+
+
+def test_a_failed_run_loses_no_other_and_is_tried_again(tmp_path, capsys):
+    plan = plan_of(tmp_path, folds=2)
+    assert compare(plan, Runner(unet_ce_fold0=1, unet_ce_fold1=-9)) == 1
+    captured = capsys.readouterr()
+    assert "| ce | unet | - | - |" in captured.out
+    assert "| cwmi | unet | 0.583 ± 0.000 |" in captured.out
+    assert captured.err.splitlines()[-2:] == [
+        "failed: unet with ce, fold 0: ended with status 1; its error is above, and the same command tries again",
+        "failed: unet with ce, fold 1: ended by signal 9; its error is above, and the same command tries again",
+    ]
+    again = Runner()
+    assert compare(plan, again) == 0
+    assert again.names == ["unet-ce-fold0", "unet-ce-fold1"]
+
+
+def test_a_folder_of_other_settings_is_refused_before_anything_is_run(tmp_path, capsys, monkeypatch):
+    runner = Runner()
+    monkeypatch.setattr(module, "run_in_process", runner)
+    monkeypatch.setattr(module, "_open_data", lambda config: None)
+    arguments = ["--folds", "2", "--losses", "ce,dice", "--output", str(tmp_path), "--epochs"]
+    assert main([*arguments, "3"]) == 0
+    assert (
+        len(runner.configs) == 4 and json.loads((tmp_path / "unet-ce-fold0" / "config.json").read_text())["epochs"] == 3
+    )
+    capsys.readouterr()
+    assert main([*arguments, "4"]) == 1
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/unet-ce-fold0 holds a run with other settings: epochs is 4 and not 3; give another --output\n"
+    )
+    assert main([*arguments, "3", "--log-steps", "7", "--data.workers", "0"]) == 0
+    assert len(runner.configs) == 4
+
+
+def test_data_that_cannot_be_opened_stop_it_at_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "run_in_process", None)
+    source = str(tmp_path / "nowhere")
+    arguments = ["--dataset", "drive", "--data.source", source, "--data.folder", str(tmp_path / "data")]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 1
+    assert source in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written_are_one_line(tmp_path, capsys):
+    plan = plan_of(tmp_path, folds=2)
+    assert compare(plan, Runner()) == 0
+    (tmp_path / "table.csv").unlink()
+    (tmp_path / "table.csv").mkdir()
+    capsys.readouterr()
+    assert compare(plan, Runner()) == 1
+    assert "cannot write the tables: " in capsys.readouterr().err
+
+
+def test_help_says_what_else_can_be_set(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    said = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Every other flag of `python -m train PRESET`" in said
+    assert "--losses STR names in `cwmi_jax.losses.LOSSES`" in said
+    assert "each loss takes those that it knows" in said

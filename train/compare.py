@@ -1,0 +1,239 @@
+"""The paper's Table 1: every loss on every fold, whatever is missing, then tables and tests.
+
+Runs lie in OUTPUT/MODEL-LOSS-foldK. The same command goes on where it was stopped: complete runs are kept, an interrupted
+one is resumed. When all are done, OUTPUT holds table.md, table.csv and report.html. All losses see the same folds, the same
+batches and the same initial weights.
+
+Every other flag of `python -m train PRESET`, such as `--epochs 10` or `--model.width 16`, changes that setting for all
+runs; `python -m train PRESET --help` lists them.
+
+Example: python -m train.compare --dataset drive --losses ce,rmi,cwmi --folds 3 --data.source DRIVE --model.width 16
+"""
+
+import dataclasses
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from cwmi_jax.losses import LOSSES
+from train.command_line import fail
+from train.config import Config, numeric_options, to_json
+from train.presets import PRESETS
+from train.processes import Stopped, run_in_process
+from train.report import csv_text, failures, markdown
+from train.report_page import page
+from train.results import RunKey, differing, flat_settings, is_complete, read_rows, read_settings
+
+# Settings that this program sets, and the flag that does.
+_OURS = {
+    "--loss.name": "--losses",
+    "--model.name": "--models",
+    "--data.dataset": "--dataset",
+    "--data.folds": "--folds",
+    "--data.fold": "--fold",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """What is compared.
+
+    Attributes:
+        dataset: preset, as of `python -m train`.
+        losses: names in `cwmi_jax.losses.LOSSES`, with commas between them.
+        models: unet, attention_unet, or both with a comma between them.
+        folds: parts of the cross-validation; 0 for those of the preset.
+        fold: which part is tested, from 0, or "all".
+        output: folder of the runs and of the tables; runs/compare-DATASET if not given.
+        options: settings of losses, such as `levels 3 orientations 6`; each loss takes those that it knows.
+    """
+
+    dataset: str = "demo"
+    losses: str = "ce,cwmi"
+    models: str = "unet"
+    folds: int = 0
+    fold: str = "all"
+    output: str = ""
+    options: Annotated[dict[str, float], tyro.conf.arg(name="loss.options")] = dataclasses.field(default_factory=dict)
+
+
+Plan = Mapping[RunKey, Config]
+"""The runs in the order in which they are trained, with their settings."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compares losses from the command line.
+
+    Args:
+        arguments: those of the process when None.
+
+    Returns:
+        Exit status: 0 also after a signal, when everything is saved; 1 if a run failed.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    comparison, flags = tyro.cli(
+        Comparison, args=arguments, return_unknown_args=True, prog="python -m train.compare", description=__doc__
+    )
+    try:
+        plan = make_plan(comparison, flags)
+        check_folders(plan)
+        if not all(is_complete(key.folder) for key in plan):
+            _open_data(next(iter(plan.values())))
+    except ValueError as error:
+        return fail(error)
+    return compare(plan, run_in_process, shlex.join(["python", "-m", "train.compare", *arguments]))
+
+
+def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
+    """Lists the runs, fold by fold, so that all losses have had the first fold early.
+
+    Args:
+        comparison: what is compared.
+        flags: of `python -m train PRESET`, for all runs.
+
+    Returns:
+        The plan.
+
+    Raises:
+        ValueError: an unknown name, or settings out of range or in contradiction.
+    """
+    from train.models import MODELS
+
+    losses = _names("--losses", comparison.losses, LOSSES)
+    models = _names("--models", comparison.models, MODELS)
+    if comparison.dataset not in PRESETS:
+        raise ValueError(f"--dataset must be one of {', '.join(PRESETS)}, got {comparison.dataset!r}")
+    for flag in flags:
+        ours = _OURS.get(flag.partition("=")[0].replace("_", "-"))
+        if ours:
+            raise ValueError(f"{flag} is not for a comparison; use {ours}")
+    known = {loss: numeric_options(loss) for loss in losses}
+    for option in comparison.options:
+        if not any(option in options for options in known.values()):
+            raise ValueError(f"--loss.options {option} is of none of the losses {', '.join(losses)}")
+    config: Config = tyro.cli(
+        Config,
+        args=list(flags),
+        default=PRESETS[comparison.dataset][1],
+        prog=f"python -m train {comparison.dataset}",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    data = dataclasses.replace(config.data, folds=comparison.folds or config.data.folds, fold=0)
+    output = Path(comparison.output or f"runs/compare-{comparison.dataset}")
+    keys = [
+        RunKey(model, loss, fold, output / f"{model}-{loss}-fold{fold}")
+        for fold in _folds(comparison.fold, data.folds)
+        for model in models
+        for loss in losses
+    ]
+    return {
+        key: dataclasses.replace(
+            config,
+            output=str(key.folder),
+            data=dataclasses.replace(data, fold=key.fold),
+            model=dataclasses.replace(config.model, name=key.model),  # type: ignore[arg-type] # a name in MODELS
+            loss=dataclasses.replace(
+                config.loss,
+                name=key.loss,
+                options={name: value for name, value in comparison.options.items() if name in known[key.loss]},
+            ),
+        )
+        for key in keys
+    }
+
+
+def _names(flag: str, text: str, known: Mapping[str, object]) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{flag} must be of {', '.join(known)}, got {name!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{flag} must name each one once, got {text!r}")
+    return names
+
+
+def _folds(text: str, folds: int) -> list[int]:
+    if text == "all":
+        return list(range(folds))
+    if text not in map(str, range(folds)):
+        raise ValueError(f"--fold must be all or 0 to {folds - 1}, got {text!r}")
+    return [int(text)]
+
+
+def check_folders(plan: Plan) -> None:
+    """Refuses to mix with runs of other settings.
+
+    Raises:
+        ValueError: a folder holds a run with other settings, or its settings cannot be read.
+    """
+    for key, config in plan.items():
+        if not (key.folder / "config.json").exists():
+            continue
+        now = flat_settings(to_json(config))
+        differences = differing(read_settings(key.folder), now)
+        if differences:
+            raise ValueError(
+                f"{key.folder} holds a run with other settings: {', '.join(differences)}; give another --output"
+            )
+
+
+def _open_data(config: Config) -> None:
+    """Prepares the data once, before the first run."""
+    from train.datasets import open_dataset
+
+    open_dataset(config.data.dataset, data_dir=config.data.folder, source=config.data.source or None)
+
+
+def compare(plan: Plan, runner: Callable[[Config], int], command: str = "") -> int:
+    """Runs what is missing, one after the other, and writes and prints the tables.
+
+    Args:
+        plan: of `make_plan`.
+        runner: trains and tests one run, and returns 0, also when it was interrupted, or the status of a failure;
+            raises `Stopped` when it was told to stop.
+        command: what the report says that made it.
+
+    Returns:
+        Exit status: 0 also if a run was stopped; 1 if one failed, or the results cannot be compared.
+    """
+    failed: dict[Path, str] = {}
+    for number, (key, config) in enumerate(plan.items(), 1):
+        name = f"[{number}/{len(plan)}] {key.folder.name}"
+        if is_complete(key.folder):
+            print(f"{name}: complete", flush=True)
+            continue
+        print(name, flush=True)
+        try:
+            status = runner(config)
+            if is_complete(key.folder):
+                continue
+            if status == 0:
+                raise Stopped
+        except Stopped:
+            print(f"{name}: stopped; the same command goes on from there", flush=True)
+            return 0
+        failed[key.folder] = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        print(f"{name}: {failed[key.folder]}; going on with the others", file=sys.stderr, flush=True)
+    try:
+        rows = read_rows(list(plan), failed)
+        output = next(iter(plan)).folder.parent
+        files = {"table.md": markdown(rows), "table.csv": csv_text(rows), "report.html": page(rows, command)}
+        for name, content in files.items():
+            (output / name).write_text(content, encoding="utf-8")
+    except ValueError as error:
+        return fail(error)
+    except OSError as error:
+        return fail(ValueError(f"cannot write the tables: {error}"))
+    print(f"\n{files['table.md']}\nwrote {', '.join(os.fspath(output / name) for name in files)}")
+    for sentence in failures(rows):
+        print(f"failed: {sentence}; its error is above, and the same command tries again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

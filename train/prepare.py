@@ -1,0 +1,85 @@
+"""Prepares a data set once, so that runs only read it: `python -m train.prepare drive --source DRIVE`."""
+
+import dataclasses
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import tyro
+
+from train.command_line import fail
+from train.examples import Examples
+
+_SIZES = 4
+"""Sizes that are listed, the most common first."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """What is prepared.
+
+    Attributes:
+        name: drive, glas, snemi3d, massachusetts_roads, isbi2012, mni152, mni152_volume, or folder for your own
+            `images/` and `masks/`.
+        source: folder of the original archive, or the one that holds `images/` and `masks/`.
+        folder: where prepared data sets are kept; `--data.folder` of a run.
+    """
+
+    name: tyro.conf.Positional[str]
+    source: str = ""
+    folder: str = "data"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prepares a data set from the command line, and says what it holds.
+
+    Args:
+        arguments: those of the process when None.
+
+    Returns:
+        Exit status: 0, or 1 after a message that says what is wrong.
+    """
+    wanted = tyro.cli(Preparation, args=arguments, prog="python -m train.prepare", description=__doc__)
+    # Here, so that `--help` answers at once.
+    from train.datasets import DATASETS, SegmentationDataset, prepare
+
+    try:
+        path = prepare(wanted.name, data_dir=wanted.folder, source=wanted.source or None)
+        said = contents(SegmentationDataset(path))
+    except ValueError as error:
+        return fail(error)
+    builder = DATASETS[wanted.name]
+    print(f"{wanted.name}: {said}\nin {path}\nlicence: {builder.LICENSE}\ncite: {builder.CITATION}")
+    return 0
+
+
+def contents(dataset: Examples) -> str:
+    """Says what a data set holds; reads every image.
+
+    Args:
+        dataset: the images.
+
+    Returns:
+        Number, sizes and channels of the images, and the share of the pixels that each class has.
+    """
+    sizes: Counter[tuple[int, ...]] = Counter()
+    pixels = np.zeros(dataset.classes, np.int64)
+    for index in range(len(dataset)):
+        example = dataset[index]
+        sizes[example.label.shape] += 1
+        pixels += np.bincount(example.label.ravel(), minlength=dataset.classes)
+        channels = example.image.shape[-1]
+    common = [
+        " x ".join(map(str, size)) + (f" ({n})" if len(sizes) > 1 else "") for size, n in sizes.most_common(_SIZES)
+    ]
+    more = f" and {len(sizes) - _SIZES} other sizes" if len(sizes) > _SIZES else ""
+    classes = ", ".join(f"{number}: {share:.1%}" for number, share in enumerate(pixels / pixels.sum()))
+    return (
+        f"{len(dataset)} images of {', '.join(common)}{more} pixels with {channels} channel{'s' * (channels > 1)}; "
+        f"{dataset.classes} classes, share of pixels {classes}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
