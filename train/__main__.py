@@ -1,30 +1,55 @@
-"""`python -m train`: runs the demo; `python -m train --help` lists its settings."""
+"""`python -m train PRESET`: trains one network; `python -m train PRESET --help` lists all settings."""
 
 import sys
 from collections.abc import Sequence
 
-from train.command_line import parse_config
+import tyro
+
+from train.command_line import fail
+from train.config import Config
+from train.presets import PRESETS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the demo.
+    """Trains a network from the command line, or goes on with one.
 
     Args:
-        arguments: Command-line arguments without the program's name; those of the process when None.
+        arguments: those of the process when None.
 
     Returns:
-        Exit status: 0, or 1 after one line that says what went wrong.
+        Exit status: 0 also after SIGTERM, when everything is saved; 1 after one line that says what went wrong.
     """
-    config = parse_config(arguments)
-    # Here, so that `--help` and a bad setting answer at once, before jax and nilearn are loaded.
-    from train.demo import prepare, run_demo
+    try:
+        config = tyro.extras.overridable_config_cli(
+            PRESETS, args=arguments, prog="python -m train", description=__doc__
+        )
+    except ValueError as error:
+        return fail(error)
+    return run(config)
+
+
+def run(config: Config) -> int:
+    """Trains, tests and reports; see `main`."""
+    # Here, so that `--help` and a wrong setting answer at once, before jax is loaded.
+    from train import parallel
+    from train.checkpoints import CheckpointError
+    from train.evaluate import test_run
+    from train.loop import Interrupted, train_run
+    from train.workbench import RunError, open_folder, prepare_run
 
     try:
-        folder, split = prepare(config)
-    except ValueError as error:
-        print(f"python -m train: error: {error}", file=sys.stderr)
-        return 1
-    run_demo(config, folder, split)
+        parallel.join_hosts()
+        bench = prepare_run(config)
+        folder = open_folder(bench)
+        print(f"writing to {folder}", flush=True)
+        best = train_run(bench, folder)
+        print(f"best epoch {best['epoch']}: validation mIoU {best['mIoU']:.4f}", flush=True)
+        test_run(bench, folder)
+    except Interrupted as stopped:
+        print(stopped, flush=True)
+        return 0
+    except (ValueError, RunError, CheckpointError) as error:
+        return fail(error)
     return 0
 
 

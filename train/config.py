@@ -1,204 +1,261 @@
 """Every setting of a run, with its default and its unit; no other module holds a hyperparameter.
 
-The demo trains a small U-Net twice, from the same start and with the same batches, on the brain that nilearn ships:
-once with CWMI and once with cross entropy. `python -m train` takes about three minutes on two CPU cores.
+Settings that are wrong by themselves, or that contradict each other, raise a ValueError that names them when the config is
+made: before data are read, and before anything is written.
 """
 
 import dataclasses
+import inspect
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+from cwmi_jax.losses import LOSSES
+from train.augmentation import Augmentation
 
 
-def setting(default: Any, description: str) -> Any:
-    """Declares a field of a config whose description is also its `--help` text.
-
-    Args:
-        default: The value used when none is given; immutable.
-        description: What the setting does, and its unit.
-
-    Returns:
-        A dataclass field.
-    """
-    return dataclasses.field(default=default, metadata={"description": description})
-
-
-def _at_least(name: str, value: float, lowest: float) -> None:
-    if not value >= lowest:
-        raise ValueError(f"{name} must be at least {lowest}, got {value}")
-
-
-def _above(name: str, value: float, bound: float) -> None:
-    if not value > bound:
-        raise ValueError(f"{name} must be above {bound}, got {value}")
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not low < value < high:
-        raise ValueError(f"{name} must lie strictly between {low} and {high}, got {value}")
+def _check(holds: bool, name: str, what: str, value: Any) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {what}, got {value!r}")
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which slices of the MNI152 brain are used, and how they are split."""
+    """Which images, and which of them for what.
 
-    resolution_mm: int = setting(2, "edge of a voxel, millimetres")
-    lowest_mm: float = setting(-30.0, "height of the lowest axial slice used in MNI space, millimetres")
-    highest_mm: float = setting(66.0, "height of the highest axial slice used, millimetres")
-    held_out_mm: tuple[tuple[float, float], ...] = setting(
-        ((10.0, 20.0), (44.0, 54.0)),
-        "blocks of held-out slices, [[lowest, highest], ...], ends included, millimetres",
-    )
-    gap_slices: int = setting(3, "slices discarded on each side of a held-out block, so that no neighbours are split")
-    multiple_pixels: int = setting(16, "the slices are cropped to the brain, with sides a multiple of this, pixels")
-    label_threshold: float = setting(0.5, "grey-matter probability above which a pixel is foreground")
+    Attributes:
+        dataset: name in `train.datasets.DATASETS`.
+        source: folder of the original archive, or of `images/` and `masks/` for the data set "folder"; needed once.
+        folder: where prepared data sets and weight maps are kept.
+        folds: parts of the cross-validation; each image is tested in one of them.
+        fold: which part is tested, 0 to folds - 1.
+        validation_fraction: share of the other parts that chooses the best epoch.
+        blocks: split into runs of neighbours instead of at random, for slices of one volume.
+        gap: images left out between two runs of neighbours that belong to different parts.
+        augmentation: what is done to training images.
+        workers: threads that read and augment ahead; 0 does it between steps. The batches do not depend on it.
+        prefetch: batches made ahead by the threads.
+    """
+
+    dataset: str = "mni152"
+    source: str = ""
+    folder: str = "data"
+    folds: int = 3
+    fold: int = 0
+    validation_fraction: float = 0.2
+    blocks: bool = False
+    gap: int = 0
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    workers: int = 2
+    prefetch: int = 2
 
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range."""
-        _at_least("data.resolution_mm", self.resolution_mm, 1)
-        _at_least("data.gap_slices", self.gap_slices, 1)
-        _at_least("data.multiple_pixels", self.multiple_pixels, 1)
-        _between("data.label_threshold", self.label_threshold, 0.0, 1.0)
-        if self.lowest_mm >= self.highest_mm:
-            raise ValueError(
-                f"data.lowest_mm must be below data.highest_mm, got {self.lowest_mm} and {self.highest_mm}"
-            )
-        if not self.held_out_mm:
-            raise ValueError("data.held_out_mm must hold at least one block, got ()")
-        for block in self.held_out_mm:
-            if len(block) != 2 or not self.lowest_mm <= block[0] <= block[1] <= self.highest_mm:
-                raise ValueError(
-                    "data.held_out_mm must hold [lowest, highest] pairs inside "
-                    f"[{self.lowest_mm}, {self.highest_mm}], got {list(block)}"
-                )
+        _check(self.folds >= 2, "data.folds", "2 or more", self.folds)
+        _check(0 <= self.fold < self.folds, "data.fold", f"0 to {self.folds - 1} (data.folds - 1)", self.fold)
+        _check(
+            0 < self.validation_fraction < 1,
+            "data.validation_fraction",
+            "above 0 and below 1",
+            self.validation_fraction,
+        )
+        _check(self.gap >= 0, "data.gap", "0 or more", self.gap)
+        _check(self.blocks or self.gap == 0, "data.gap", "0 unless data.blocks is set", self.gap)
+        _check(self.workers >= 0, "data.workers", "0 or more", self.workers)
+        _check(self.prefetch >= 1, "data.prefetch", "1 or more", self.prefetch)
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """Size of the U-Net."""
+    """The network.
 
-    width: int = setting(16, "channels of the first stage; each further stage has twice as many")
-    depth: int = setting(3, "number of times the image is halved")
-    groups: int = setting(8, "groups of each group normalisation; must divide width")
+    Attributes:
+        name: "unet" or "attention_unet".
+        width: channels of the first stage; each further one has twice as many.
+        depth: how often the image is halved.
+        norm: "batch" as in the paper, or "group", which does not depend on the other images of a batch.
+        groups: of the group normalisation; must divide width.
+        bfloat16: compute in bfloat16, with float32 parameters and loss.
+        remat: compute activations again for the gradient, to save memory.
+    """
+
+    name: Literal["unet", "attention_unet"] = "unet"
+    width: int = 64
+    depth: int = 4
+    norm: Literal["batch", "group"] = "batch"
+    groups: int = 8
+    bfloat16: bool = False
+    remat: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range."""
-        _at_least("model.width", self.width, 1)
-        _at_least("model.depth", self.depth, 1)
-        _at_least("model.groups", self.groups, 1)
-        if self.width % self.groups:
-            raise ValueError(f"model.groups must divide model.width, got {self.groups} and {self.width}")
+        _check(self.width >= 1, "model.width", "1 or more", self.width)
+        _check(self.depth >= 1, "model.depth", "1 or more", self.depth)
+        divides = self.norm != "group" or (self.groups >= 1 and self.width % self.groups == 0)
+        _check(divides, "model.groups", f"a divisor of model.width {self.width}", self.groups)
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What is minimised.
+
+    Attributes:
+        name: in `cwmi_jax.losses.LOSSES`.
+        options: settings of the loss that differ from its defaults, such as `levels 3 orientations 6`.
+        cross_entropy_epochs: first epochs of a CWMI loss that take cross entropy alone; other losses have none.
+        topology_epoch: epochs of skea_topo before its topology term is added.
+    """
+
+    name: str = "cwmi"
+    options: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    cross_entropy_epochs: int = 1
+    topology_epoch: int = 20
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an unknown loss or option."""
+        _check(self.name in LOSSES, "loss.name", f"one of {', '.join(LOSSES)}", self.name)
+        known = numeric_options(self.name)
+        for option, value in self.options.items():
+            _check(option in known, "loss.options", f"of {', '.join(known) or 'none'} for {self.name}", option)
+            _check(math.isfinite(value), f"loss.options {option}", "finite", value)
+            whole = known[option] is float or float(value).is_integer()
+            _check(whole, f"loss.options {option}", "a whole number", value)
+        _check(self.cross_entropy_epochs >= 0, "loss.cross_entropy_epochs", "0 or more", self.cross_entropy_epochs)
+        _check(self.topology_epoch >= 0, "loss.topology_epoch", "0 or more", self.topology_epoch)
+
+
+def numeric_options(name: str) -> dict[str, type[int] | type[float]]:
+    """Options of a loss that are numbers, and which kind."""
+    kinds: dict[Any, type[int] | type[float]] = {int: int, int | None: int, float: float}
+    parameters = inspect.signature(LOSSES[name]).parameters.values()
+    return {p.name: kinds[p.annotation] for p in parameters if p.annotation in kinds and p.name != "spatial_dims"}
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam with a cosine decay to zero over the run."""
+    """How parameters follow the gradient.
 
-    learning_rate: float = setting(2e-3, "step size of Adam at the start, per step")
-    gradient_norm: float = setting(5.0, "global norm at which gradients are clipped (CWMI paper: 5)")
+    Attributes:
+        name: "adam" or "adamw".
+        learning_rate: step size at its highest.
+        weight_decay: of adamw, per step and learning rate.
+        schedule: "steps" multiplies the learning rate by `decay` every `decay_epochs`, "cosine" lets it fall to 0 over the
+            run, "constant" leaves it.
+        decay: factor of the schedule "steps".
+        decay_epochs: epochs between two of its factors.
+        warmup_epochs: epochs over which the learning rate rises from 0.
+        clip_norm: global norm at which gradients are clipped; 0 for never.
+        accumulate: batches whose gradients are averaged before a step of the optimizer.
+        ema: decay a step of the running mean of parameters that is evaluated in their place; 0 for none.
+    """
+
+    name: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    schedule: Literal["steps", "cosine", "constant"] = "steps"
+    decay: float = 0.8
+    decay_epochs: int = 10
+    warmup_epochs: float = 0.0
+    clip_norm: float = 5.0
+    accumulate: int = 1
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a setting out of range."""
-        _above("optimizer.learning_rate", self.learning_rate, 0.0)
-        _above("optimizer.gradient_norm", self.gradient_norm, 0.0)
+        """Raises ValueError for settings out of range or in contradiction."""
+        _check(0 < self.learning_rate < math.inf, "optimizer.learning_rate", "above 0 and finite", self.learning_rate)
+        _check(self.weight_decay >= 0, "optimizer.weight_decay", "0 or more", self.weight_decay)
+        adamw = self.name == "adamw" or self.weight_decay == 0
+        _check(adamw, "optimizer.weight_decay", "0 unless optimizer.name is adamw", self.weight_decay)
+        _check(0 < self.decay <= 1, "optimizer.decay", "above 0 and at most 1", self.decay)
+        _check(self.decay_epochs >= 1, "optimizer.decay_epochs", "1 or more", self.decay_epochs)
+        _check(self.warmup_epochs >= 0, "optimizer.warmup_epochs", "0 or more", self.warmup_epochs)
+        _check(self.clip_norm >= 0, "optimizer.clip_norm", "0 or more", self.clip_norm)
+        _check(self.accumulate >= 1, "optimizer.accumulate", "1 or more", self.accumulate)
+        _check(0 <= self.ema < 1, "optimizer.ema", "at least 0 and below 1", self.ema)
 
 
 @dataclasses.dataclass(frozen=True)
-class CWMIConfig:
-    """Settings passed on to `cwmi_jax.cwmi_loss`, which says what they mean."""
+class Config:
+    """One training run: one network, one loss, one fold.
 
-    levels: int = setting(4, "scales of the pyramid")
-    orientations: int = setting(4, "orientations of each scale")
-    ce_weight: float = setting(0.9, "factor of the cross-entropy term")
-    epsilon: float = setting(5e-4, "added to the diagonal of the covariance sums, squared band amplitude")
-    warmup_fraction: float = setting(0.1, "share of the run's steps, the first, taken with cross entropy (paper: 0.02)")
+    Attributes:
+        output: folder of the run; a run that is there already is taken up where it stopped.
+        seed: of the initial weights, of the split and of the batches.
+        epochs: passes over the training images.
+        epoch_steps: batches that count as one epoch; 0 for one pass over the training images.
+        batch_size: images a step, over all devices.
+        validate_epochs: epochs between two validations, each of which saves a checkpoint.
+        log_steps: steps between two reports of the loss.
+        panels: images drawn at every validation and at the end; 0 for none.
+        data: images and splits.
+        model: the network.
+        loss: the loss.
+        optimizer: the optimizer.
+    """
 
-    def __post_init__(self) -> None:
-        """Raises ValueError for a setting out of range."""
-        _at_least("cwmi.levels", self.levels, 1)
-        _at_least("cwmi.orientations", self.orientations, 1)
-        _at_least("cwmi.ce_weight", self.ce_weight, 0)
-        _above("cwmi.epsilon", self.epsilon, 0.0)
-        if not 0.0 <= self.warmup_fraction < 1.0:
-            raise ValueError(f"cwmi.warmup_fraction must be at least 0 and below 1, got {self.warmup_fraction}")
-
-
-@dataclasses.dataclass(frozen=True)
-class FigureConfig:
-    """What the PNG shows."""
-
-    rows: int = setting(4, "held-out slices shown, evenly spread")
-    dots_per_inch: int = setting(130, "resolution of the PNG, pixels per inch")
-    panel_inches: float = setting(1.9, "width of one panel, inches")
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for a setting out of range."""
-        _at_least("figure.rows", self.rows, 1)
-        _at_least("figure.dots_per_inch", self.dots_per_inch, 1)
-        _above("figure.panel_inches", self.panel_inches, 0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class DemoConfig:
-    """The whole demo."""
-
-    output: str = setting("runs/demo", "folder to write; a folder in use is left alone and a number is added")
-    seed: int = setting(0, "seed of the initial weights and of the batches")
-    steps: int = setting(320, "optimizer steps of each of the two runs")
-    batch_size: int = setting(4, "slices per step")
-    threshold: float = setting(0.5, "foreground probability above which a pixel is predicted foreground")
-    log_every: int = setting(20, "steps between two progress reports")
-    data: DataConfig = DataConfig()
+    output: str = "runs/train"
+    seed: int = 0
+    epochs: int = 50
+    epoch_steps: int = 0
+    batch_size: int = 10
+    validate_epochs: int = 1
+    log_steps: int = 20
+    panels: int = 4
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = ModelConfig()
+    loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     optimizer: OptimizerConfig = OptimizerConfig()
-    cwmi: CWMIConfig = CWMIConfig()
-    figure: FigureConfig = FigureConfig()
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a setting out of range."""
-        _at_least("seed", self.seed, 0)
-        _at_least("steps", self.steps, 1)
-        _at_least("batch_size", self.batch_size, 1)
-        _between("threshold", self.threshold, 0.0, 1.0)
-        _at_least("log_every", self.log_every, 1)
-        if not self.output:
-            raise ValueError("output must name a folder, got ''")
+        """Raises ValueError for settings out of range or in contradiction."""
+        _check(bool(self.output), "output", "a folder", self.output)
+        _check(self.seed >= 0, "seed", "0 or more", self.seed)
+        _check(self.epochs >= 1, "epochs", "1 or more", self.epochs)
+        _check(self.epoch_steps >= 0, "epoch_steps", "0 or more", self.epoch_steps)
+        _check(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
+        _check(self.validate_epochs >= 1, "validate_epochs", "1 or more", self.validate_epochs)
+        _check(self.log_steps >= 1, "log_steps", "1 or more", self.log_steps)
+        _check(self.panels >= 0, "panels", "0 or more", self.panels)
 
 
-def from_flat(values: Mapping[str, Any]) -> DemoConfig:
-    """Builds a config from dotted names.
+SHOWN_ONLY = ("output", "log_steps", "panels", "data.folder", "data.source", "data.workers", "data.prefetch")
+"""Settings that say how a run is computed or shown, not what comes out."""
 
-    Args:
-        values: Value of each setting that differs from its default, for example `{"steps": 10, "model.width": 8}`.
 
-    Returns:
-        The config.
+def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A config's JSON by dotted names; the options of a loss are one setting, tuples are lists."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and name != "options":
+            flat |= flat_settings(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """A config as JSON can hold it."""
+    return dataclasses.asdict(config)
+
+
+def from_json(values: Mapping[str, Any]) -> Config:
+    """The config that `to_json` gave.
 
     Raises:
-        ValueError: If a name is unknown or a value is out of range.
+        ValueError: a setting that is unknown or out of range.
     """
-    top: dict[str, Any] = {}
-    parts: dict[str, dict[str, Any]] = {}
-    known = flat_settings()
+    return _from_json(Config, values, "")
+
+
+def _from_json(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    unknown = [name for name in values if name not in fields]
+    if unknown:
+        raise ValueError(f"unknown setting {prefix}{unknown[0]}; known: {', '.join(fields)}")
+    settings = {}
     for name, value in values.items():
-        if name not in known:
-            raise ValueError(f"unknown setting {name!r}; known: {', '.join(known)}")
-        part, _, field = name.rpartition(".")
-        (parts.setdefault(part, {}) if part else top)[field] = value
-    for part, changes in parts.items():
-        top[part] = dataclasses.replace(getattr(DemoConfig, part), **changes)
-    return DemoConfig(**top)
-
-
-def flat_settings() -> dict[str, dataclasses.Field[Any]]:
-    """Lists every setting of the demo under its dotted name.
-
-    Returns:
-        Dotted name -> dataclass field, in the order of declaration.
-    """
-    settings: dict[str, dataclasses.Field[Any]] = {}
-    for field in dataclasses.fields(DemoConfig):
-        if dataclasses.is_dataclass(field.default):
-            settings |= {f"{field.name}.{inner.name}": inner for inner in dataclasses.fields(field.default)}
-        else:
-            settings[field.name] = field
-    return settings
+        inner = fields[name].type
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            value = _from_json(inner, value, f"{prefix}{name}.")
+        settings[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**settings)

@@ -1,27 +1,60 @@
-"""The losses that the demo compares, under the names that the tables use."""
+"""Which loss is minimised when: the loss of a run, and the epochs at its start that take another."""
 
 import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from cwmi_jax import cwmi_loss
-from cwmi_jax.losses import cross_entropy
-from train.config import CWMIConfig
-from train.steps import LossFunction
+import jax
+import numpy as np
+
+from cwmi_jax.losses import LOSSES, MAPS
+from train.config import LossConfig, numeric_options
 
 
-def compared_losses(config: CWMIConfig) -> dict[str, LossFunction]:
-    """Builds the losses.
+class Phase(NamedTuple):
+    """Epochs that minimise one function.
+
+    Attributes:
+        first_epoch: counted from 0.
+        name: for the logs.
+        loss: function of logits, labels, `where` and the maps.
+        maps: keywords of `loss` that take a map of each image.
+    """
+
+    first_epoch: int
+    name: str
+    loss: Callable[..., jax.Array]
+    maps: tuple[str, ...]
+
+
+def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
+    """The phases of a run, in order; the first begins at epoch 0.
 
     Args:
-        config: Settings of CWMI.
-
-    Returns:
-        Name -> function of logits `[B, H, W, 1]` and labels `[B, H, W]` with a scalar, mean over images.
+        config: of the loss.
+        spatial_dims: of the images, 2 or 3.
     """
-    cwmi = functools.partial(
-        cwmi_loss,
-        levels=config.levels,
-        orientations=config.orientations,
-        ce_weight=config.ce_weight,
-        epsilon=config.epsilon,
-    )
-    return {"cross entropy": cross_entropy, "CWMI": cwmi}
+    kinds = numeric_options(config.name)
+    options: dict[str, Any] = {name: kinds[name](value) for name, value in config.options.items()}
+    loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **options)
+    maps = tuple(MAPS.get(config.name, ()))
+    if config.name in ("cwmi", "cwmi_real") and config.cross_entropy_epochs:
+        first = functools.partial(LOSSES["ce"], spatial_dims=spatial_dims)
+        return [Phase(0, "ce", first, ()), Phase(config.cross_entropy_epochs, config.name, loss, maps)]
+    if config.name == "skea_topo" and config.topology_epoch:
+        without = functools.partial(loss, topology=False)
+        return [
+            Phase(0, "skea_topo without topology", without, ("weight_maps",)),
+            Phase(config.topology_epoch, config.name, loss, maps),
+        ]
+    return [Phase(0, config.name, loss, maps)]
+
+
+def phase_at(epoch: int, phases: list[Phase]) -> Phase:
+    """The phase that an epoch belongs to."""
+    return [phase for phase in phases if phase.first_epoch <= epoch][-1]
+
+
+def map_functions(config: LossConfig) -> Mapping[str, Callable[..., np.ndarray]]:
+    """Keyword of the loss -> what makes its map of one mask."""
+    return MAPS.get(config.name, {})

@@ -2,51 +2,70 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from tqdm import tqdm
 
 
 class Progress:
-    """Counts steps and shows loss, rate and time left."""
+    """Counts steps and shows loss, rate and time left. A context manager, for the bar must be closed."""
 
-    def __init__(self, name: str, steps: int, every: int) -> None:
+    def __init__(self, name: str, steps: int, every: int, done: int = 0) -> None:
         """Starts the clock.
 
         Args:
-            name: What is being done.
-            steps: Steps in all.
-            every: Steps between two reports.
+            name: what is being done.
+            steps: steps in all.
+            every: steps between two reports.
+            done: steps that are behind already.
         """
         self._name, self._steps, self._every = name, steps, every
-        self._bar: tqdm[Any] = tqdm(total=steps, desc=name, unit="step", disable=not sys.stderr.isatty(), leave=True)
-        self._started: float | None = None
+        hidden = not sys.stderr.isatty()
+        self._bar: tqdm[Any] = tqdm(total=steps, initial=done, desc=name, unit="step", disable=hidden, leave=True)
+        self._started: tuple[int, float] | None = None
 
-    def __iter__(self) -> Iterator[int]:
-        """Yields the number of each step; closes the bar at the end, also after an error."""
-        with self._bar:
-            yield from range(self._steps)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
 
     def report(self, step: int, loss: Any) -> None:
         """Tells that a step is done.
 
         Args:
-            step: Its number, from 0.
-            loss: Its loss, scalar; read, and so waited for, only when it is shown.
+            step: its number, from 1.
+            loss: its loss, one number on each device; read, and so waited for, only when it is shown.
         """
         self._bar.update()
         if self._started is None:
             # The first step holds the compilation, which says nothing of the steps to come.
-            float(loss)
-            self._started = time.perf_counter()
-        if (step + 1) % self._every and step + 1 != self._steps:
+            _number(loss)
+            self._started = step, time.perf_counter()
+        if step % self._every and step != self._steps:
             return
-        value = float(loss)
+        value = _number(loss)
         if not self._bar.disable:
             self._bar.set_postfix(loss=f"{value:.4g}")
             return
-        seconds = (time.perf_counter() - self._started) / max(step, 1)
-        left = seconds * (self._steps - step - 1)
-        rate = f"{1 / seconds:.2f} steps/s" if step else "first step"
-        print(f"{self._name}: step {step + 1}/{self._steps}, loss {value:.4g}, {rate}, {left:.0f} s left", flush=True)
+        first, began = self._started
+        if step == first:
+            left = "compiled"
+        else:
+            seconds = (time.perf_counter() - began) / (step - first)
+            left = f"{1 / seconds:.2f} steps/s, {seconds * (self._steps - step):.0f} s left"
+        print(f"{self._name}: step {step}/{self._steps}, loss {value:.4g}, {left}", flush=True)
+
+    def note(self, text: str) -> None:
+        """Shows a line above the bar."""
+        if self._bar.disable:
+            print(text, flush=True)
+        else:
+            self._bar.write(text)
+
+
+def _number(loss: Any) -> float:
+    return float(loss.addressable_shards[0].data.ravel()[0])

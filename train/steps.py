@@ -1,45 +1,141 @@
-"""One step of training and one of evaluation: pure functions, to be wrapped in `jax.jit` by the caller."""
+"""One step of training, of evaluation and of prediction: pure functions, to be compiled by `train.parallel`."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any
 
+import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
-from flax.training.train_state import TrainState
+import optax
 
-from train.data import Batch
+from cwmi_jax.metrics import confusion_matrix, dice_from_confusion, iou_from_confusion
 
-LossFunction: TypeAlias = Callable[[jax.Array, jax.Array], jax.Array]
+Arrays = dict[str, Any]
 
 
-def train_step(state: TrainState, batch: Batch, loss_function: LossFunction) -> tuple[TrainState, jax.Array]:
-    """Takes one optimizer step.
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that a step changes.
 
-    Args:
-        state: State before the step.
-        batch: Images `[B, H, W, C]` and labels `[B, H, W]`.
-        loss_function: Function of logits and labels with a scalar; static under `jax.jit`.
-
-    Returns:
-        State after the step, and the loss before it, scalar.
+    Attributes:
+        step: batches seen, int32.
+        params: of the network.
+        statistics: running statistics of its batch norms; empty without.
+        optimizer: state of the optimizer.
+        ema: running mean of the parameters, which is evaluated in their place; None without.
     """
 
-    def objective(parameters: dict[str, jax.Array]) -> jax.Array:
-        return loss_function(state.apply_fn({"params": parameters}, batch.images), jnp.asarray(batch.labels))
+    step: jax.Array
+    params: Any
+    statistics: Any
+    optimizer: Any
+    ema: Any
 
-    loss, gradients = jax.value_and_grad(objective)(state.params)
-    return state.apply_gradients(grads=gradients), loss
 
-
-def eval_step(state: TrainState, images: jax.Array) -> jax.Array:
-    """Predicts the probability of the foreground.
+def create_state(
+    network: nn.Module, optimizer: optax.GradientTransformation, seed: int, image_shape: tuple[int, ...], *, ema: bool
+) -> TrainState:
+    """The state before the first step.
 
     Args:
-        state: State whose parameters are used.
-        images: `[B, H, W, C]`.
+        network: of `train.models`.
+        optimizer: of `train.optimizer`.
+        seed: of the weights; the same seed gives the same weights on one kind of device.
+        image_shape: `[*shape, channels]` of one image; parameters do not depend on its sides.
+        ema: whether to keep a running mean of the parameters.
+    """
+
+    @jax.jit
+    def create(key: jax.Array) -> TrainState:
+        variables = network.init(key, jnp.zeros((1, *image_shape)), train=False)
+        params = variables["params"]
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            statistics=variables.get("batch_stats", {}),
+            optimizer=optimizer.init(params),
+            ema=params if ema else None,
+        )
+
+    # Threefry, jax's default, takes over ten seconds to compile on a CPU; rbg takes two.
+    return create(jax.random.key(seed, impl="rbg"))
+
+
+def train_step(
+    state: TrainState,
+    batch: Arrays,
+    *,
+    network: nn.Module,
+    optimizer: optax.GradientTransformation,
+    loss: Callable[..., jax.Array],
+    ema: float,
+    axis_name: str | None = None,
+) -> tuple[TrainState, Arrays]:
+    """Takes one step.
+
+    Args:
+        state: before the step.
+        batch: `images [B, *shape, channels]`, `labels [B, *shape]`, `where [B, *shape]`, and `maps`, keyword of the loss ->
+            array.
+        network: of `train.models`.
+        optimizer: of `train.optimizer`.
+        loss: function of logits, labels, `where` and the maps, a scalar.
+        ema: decay of the running mean of parameters, if the state has one.
+        axis_name: of the devices that share the batch in equal parts; None for one.
 
     Returns:
-        Probabilities, `[B, H, W]`.
+        The state after it; `loss` before it, and `gradient_norm` before clipping, scalars over the whole batch.
     """
-    logits = state.apply_fn({"params": state.params}, images)
-    return jax.nn.sigmoid(logits[..., 0])
+
+    def objective(params: Any) -> tuple[jax.Array, Any]:
+        logits, updates = network.apply(
+            {"params": params, "batch_stats": state.statistics}, batch["images"], train=True, mutable=["batch_stats"]
+        )
+        value = loss(logits, batch["labels"], where=batch["where"], **batch["maps"])
+        return value, updates.get("batch_stats", {})
+
+    (value, statistics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    if axis_name is not None:
+        value, gradients, statistics = jax.lax.pmean((value, gradients, statistics), axis_name)
+    updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
+    params = optax.apply_updates(state.params, updates)
+    mean = None if state.ema is None else optax.incremental_update(params, state.ema, 1 - ema)
+    after = state.replace(
+        step=state.step + 1, params=params, statistics=statistics, optimizer=optimizer_state, ema=mean
+    )
+    return after, {"loss": value, "gradient_norm": optax.tree.norm(gradients)}
+
+
+def predict_step(state: TrainState, images: jax.Array, *, network: nn.Module) -> jax.Array:
+    """Probabilities of the classes, `[B, *shape, C]` float32, of the evaluated parameters; C is 1 for two classes."""
+    logits = evaluated_logits(state, images, network)
+    return jax.nn.sigmoid(logits) if logits.shape[-1] == 1 else jax.nn.softmax(logits)
+
+
+def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name: str | None = None) -> Arrays:
+    """Scores of a batch as sums, which add up over batches and devices; images without a pixel in `where` are not there.
+
+    Args:
+        state: whose running mean of parameters is used, or its parameters without.
+        batch: `images`, `labels` and `where`, as for `train_step`.
+        network: of `train.models`.
+        axis_name: of the devices that share the batch.
+
+    Returns:
+        `images`, how many, and the sums over them of `mIoU` and `mDice`, means over classes of each image.
+    """
+    logits = evaluated_logits(state, batch["images"], network)
+    classes = max(logits.shape[-1], 2)
+    count = jax.vmap(lambda z, y, w: confusion_matrix(z, y, num_classes=classes, where=w))
+    confusion = count(logits, batch["labels"], batch["where"])
+    seen = confusion.sum(axis=(1, 2)) > 0
+    scores = {"mIoU": iou_from_confusion(confusion), "mDice": dice_from_confusion(confusion)}
+    sums = {name: jnp.where(seen, score.mean(axis=-1), 0).sum() for name, score in scores.items()}
+    sums["images"] = seen.sum()
+    return sums if axis_name is None else jax.lax.psum(sums, axis_name)
+
+
+def evaluated_logits(state: TrainState, images: jax.Array, network: nn.Module) -> jax.Array:
+    """Logits `[B, *shape, C]` of the running mean of parameters, or of the parameters without one."""
+    params = state.params if state.ema is None else state.ema
+    return jnp.asarray(network.apply({"params": params, "batch_stats": state.statistics}, images, train=False))

@@ -1,89 +1,213 @@
-"""Steps of training and evaluation."""
+"""Steps against gradients and updates made by hand, on one device and on two."""
 
+import functools
+
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from train.config import CWMIConfig, ModelConfig, OptimizerConfig
-from train.data import Batch
-from train.losses import compared_losses
-from train.state import create_optimizer, create_state
-from train.steps import eval_step, train_step
+from cwmi_jax.losses import LOSSES
+from cwmi_jax.metrics import mean_dice, mean_iou
+from train import parallel
+from train.config import OptimizerConfig
+from train.optimizer import create_optimizer
+from train.steps import create_state, eval_step, predict_step, train_step
 
-LOSSES = compared_losses(CWMIConfig(levels=2, orientations=2))
-STEPS = 20
-JITTED_STEP = jax.jit(train_step, static_argnames="loss_function")
+CE = functools.partial(LOSSES["ce"], spatial_dims=2)
 
 
-@pytest.fixture(scope="module")
-def batch():
-    """Noisy discs."""
+class Net(nn.Module):
+    """A layer, a normalisation and a layer."""
+
+    norm: str = "group"
+    classes: int = 1
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        hidden = nn.Conv(4, (3, 3), use_bias=False)(images)
+        if self.norm == "batch":
+            axis_name = None if self.is_initializing() else self.axis_name
+            hidden = nn.BatchNorm(use_running_average=not train, momentum=0.9, axis_name=axis_name)(hidden)
+        else:
+            hidden = nn.GroupNorm(num_groups=2)(hidden)
+        return nn.Conv(self.classes, (1, 1))(nn.relu(hidden))
+
+
+def batch_of(count=4, classes=2):
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[:32, :32]
-    labels = np.stack([(rows - 16) ** 2 + (columns - 16) ** 2 < radius**2 for radius in (5, 8)]).astype(np.int32)
-    images = labels + 0.3 * rng.standard_normal(labels.shape)
-    return Batch(images[..., None].astype(np.float32), labels)
+    return {
+        "images": rng.normal(size=(count, 8, 8, 1)).astype(np.float32),
+        "labels": rng.integers(0, classes, (count, 8, 8)).astype(np.int32),
+        "where": np.ones((count, 8, 8), bool),
+        "maps": {},
+    }
 
 
-def start(seed):
-    model, optimizer = ModelConfig(width=4, depth=1, groups=2), OptimizerConfig(3e-2)
-    return create_state(seed, model, optimizer, STEPS, (32, 32, 1))
+def part(batch, place):
+    return jax.tree.map(lambda array: array[place], batch)
 
 
-def run(batch, loss_function, state):
-    losses = []
-    for _ in range(STEPS):
-        state, loss = JITTED_STEP(state, batch, loss_function=loss_function)
-        losses.append(float(loss))
-    return state, losses
+def assert_close(tree, other, atol=1e-6):
+    for one, two in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-5, atol=atol)
 
 
-@pytest.fixture(scope="module")
-def initial():
-    return start(0)
+def state_of(network, optimizer, ema=False):
+    return create_state(network, optimizer, 0, (8, 8, 1), ema=ema)
 
 
-@pytest.fixture(scope="module")
-def trained(batch, initial):
-    """State and losses of a run with cross entropy."""
-    return run(batch, LOSSES["cross entropy"], initial)
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_a_step_is_a_gradient_and_an_update(norm):
+    network, optimizer, batch = Net(norm), optax.sgd(0.5), batch_of()
+    state = state_of(network, optimizer)
+
+    def objective(params):
+        variables = {"params": params, "batch_stats": state.statistics}
+        logits, changed = network.apply(variables, batch["images"], train=True, mutable=["batch_stats"])
+        probability = 1 / (1 + jnp.exp(-logits[..., 0]))
+        chosen = jnp.where(batch["labels"] == 1, probability, 1 - probability)
+        return -jnp.log(chosen).mean(), changed.get("batch_stats", {})
+
+    (value, statistics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    after, metrics = train_step(state, batch, network=network, optimizer=optimizer, loss=CE, ema=0.0)
+    assert_close(after.params, jax.tree.map(lambda p, g: p - 0.5 * g, state.params, gradients))
+    assert_close(after.statistics, statistics)
+    assert after.step == 1 and after.ema is None and len(jax.tree.leaves(statistics)) == 2 * (norm == "batch")
+    np.testing.assert_allclose(metrics["loss"], value, rtol=1e-5)
+    norm_of_all = np.sqrt(sum(float(np.sum(np.square(leaf))) for leaf in jax.tree.leaves(gradients)))
+    np.testing.assert_allclose(metrics["gradient_norm"], norm_of_all, rtol=1e-5)
 
 
-def test_cross_entropy_of_one_batch_falls_below_half(trained):
-    state, losses = trained
-    assert losses[-1] < 0.5 * losses[0]
-    assert int(state.step) == STEPS
+def test_the_gradient_norm_is_that_before_clipping():
+    optimizer = optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(1.0))
+    state, batch = state_of(Net(), optimizer), batch_of()
+    after, metrics = train_step(state, batch, network=Net(), optimizer=optimizer, loss=CE, ema=0.0)
+    change = optax.tree.norm(jax.tree.map(lambda p, q: p - q, after.params, state.params))
+    np.testing.assert_allclose(change, 1e-3, rtol=1e-3)
+    assert metrics["gradient_norm"] > 1e-2
 
 
-def test_cwmi_of_one_batch_falls_with_every_fifth_step(batch, initial):
-    _, losses = run(batch, LOSSES["CWMI"], initial)
-    # CWMI is a log determinant with no natural zero, so differences are what can be told of it, not ratios.
-    assert np.all(np.diff(losses[::5]) < 0)
-    assert losses[-1] < losses[0] - 1
+def test_pixels_outside_where_do_not_count():
+    network, optimizer, batch = Net(), optax.sgd(0.5), batch_of()
+    where = batch["where"].copy()
+    where[:2] = False
+    other = batch | {"labels": np.where(where, batch["labels"], 1 - batch["labels"])}
+    step = functools.partial(train_step, network=network, optimizer=optimizer, loss=CE, ema=0.0)
+    state = state_of(network, optimizer)
+    one, of_one = step(state, batch | {"where": where})
+    two, _ = step(state, other | {"where": where})
+    assert_close(one.params, two.params)
+    _, of_half = step(state, part(batch, slice(2, 4)))
+    np.testing.assert_allclose(of_one["loss"], of_half["loss"], rtol=1e-5)
 
 
-def test_a_run_is_its_seed(batch, initial, trained):
-    jax.tree.map(np.testing.assert_array_equal, start(0).params, initial.params)
-    state, losses = run(batch, LOSSES["cross entropy"], initial)
-    assert losses == trained[1]
-    jax.tree.map(np.testing.assert_array_equal, state.params, trained[0].params)
-    kernels = [parameters["Conv_0"]["kernel"] for parameters in (initial.params, start(1).params)]
-    assert np.abs(kernels[0] - kernels[1]).min() > 0
+def test_maps_reach_the_loss():
+    def weighted(logits, labels, *, where, weight_map):
+        return jnp.mean(logits[..., 0] * weight_map)
+
+    batch = batch_of() | {"maps": {"weight_map": np.zeros((4, 8, 8), np.float32)}}
+    state = state_of(Net(), optax.sgd(1.0))
+    _, metrics = train_step(state, batch, network=Net(), optimizer=optax.sgd(1.0), loss=weighted, ema=0.0)
+    assert metrics["loss"] == metrics["gradient_norm"] == 0
 
 
-def test_eval_step_is_the_sigmoid_of_the_logits(batch, trained):
-    state, _ = trained
-    logits = np.asarray(state.apply_fn({"params": state.params}, batch.images), np.float64)
-    np.testing.assert_allclose(eval_step(state, batch.images), 1 / (1 + np.exp(-logits[..., 0])), rtol=1e-4, atol=1e-6)
+def test_the_running_mean_of_parameters_follows_them_and_is_evaluated():
+    optimizer, batch = optax.sgd(0.5), batch_of()
+    state = state_of(Net(), optimizer, ema=True)
+    means = state.params
+    for _ in range(2):
+        state, _ = train_step(state, batch, network=Net(), optimizer=optimizer, loss=CE, ema=0.75)
+        means = jax.tree.map(lambda mean, now: 0.75 * mean + 0.25 * now, means, state.params)
+    assert_close(state.ema, means)
+    images = batch["images"]
+    logits = Net().apply({"params": means}, images, train=False)
+    np.testing.assert_allclose(predict_step(state, images, network=Net()), 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
-def test_first_adam_step_moves_each_weight_by_the_learning_rate_and_the_last_stands_still():
-    optimizer = create_optimizer(OptimizerConfig(learning_rate=0.1, gradient_norm=5.0), steps=2)
-    weights = {"w": np.zeros(3, np.float32)}
-    state = optimizer.init(weights)
-    moves = []
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_accumulated_halves_are_the_whole_batch(name):
+    config = OptimizerConfig(name=name, learning_rate=0.1, clip_norm=0.01)
+    halved = OptimizerConfig(name=name, learning_rate=0.1, clip_norm=0.01, accumulate=2)
+    whole, parts = (create_optimizer(one, optax.constant_schedule(0.1)) for one in (config, halved))
+    batch = batch_of()
+    expected, _ = train_step(state_of(Net(), whole), batch, network=Net(), optimizer=whole, loss=CE, ema=0.0)
+    state = before = state_of(Net(), parts)
+    for half in (slice(0, 2), slice(2, 4)):
+        assert_close(state.params, before.params, atol=0)
+        state, _ = train_step(state, part(batch, half), network=Net(), optimizer=parts, loss=CE, ema=0.0)
+    assert_close(state.params, expected.params, atol=1e-5)
+    assert state.step == 2
+
+
+@pytest.mark.parametrize("norm", ["group", "batch"])
+def test_two_devices_are_one_with_the_whole_batch(norm):
+    assert jax.local_device_count() == 2
+    optimizer, batch = optax.sgd(0.5, momentum=0.9), batch_of()
+    together = Net(norm, axis_name=parallel.AXIS)
+    one = state_of(Net(norm), optimizer, ema=True)
+    two = parallel.replicate(jax.tree.map(np.asarray, state_of(together, optimizer, ema=True)))
+    step = parallel.parallel_train_step(together, optimizer, CE, 0.75)
     for _ in range(3):
-        update, state = optimizer.update({"w": np.array([1e3, -2e3, 3e3], np.float32)}, state, weights)
-        moves.append(np.asarray(update["w"]))
-    np.testing.assert_allclose(moves[0], [-0.1, 0.1, -0.1], rtol=1e-4)
-    np.testing.assert_allclose(moves[2], 0.0, atol=1e-9)
+        one, of_one = train_step(one, batch, network=Net(norm), optimizer=optimizer, loss=CE, ema=0.75)
+        two, of_two = step(two, parallel.share(batch))
+    # Every device has the same state, to the bit.
+    for leaf in jax.tree.leaves(two):
+        np.testing.assert_array_equal(np.asarray(leaf)[0], np.asarray(leaf)[1])
+    for name, value in parallel.first(of_two).items():
+        np.testing.assert_allclose(value, of_one[name], rtol=1e-5)
+    assert_close(parallel.to_host(two), one, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scores_are_sums_of_those_of_each_image(classes):
+    network = Net(classes=1 if classes == 2 else classes)
+    state, batch = state_of(network, optax.sgd(1.0)), batch_of(5, classes)
+    where = batch["where"].copy()
+    where[1, 4:], where[3] = False, False  # a padded image, and one that fills the batch
+    sums = eval_step(state, batch | {"where": where}, network=network)
+    logits = network.apply({"params": state.params}, batch["images"], train=False)
+    predicted = np.argmax(logits, -1) if classes > 2 else np.asarray(logits[..., 0] > 0).astype(int)
+    expected = {"mIoU": 0.0, "mDice": 0.0}
+    for place in (0, 1, 2, 4):
+        rows = slice(0, 4 if place == 1 else 8)
+        images = predicted[place, rows], batch["labels"][place, rows]
+        for name, metric in (("mIoU", mean_iou), ("mDice", mean_dice)):
+            expected[name] += float(metric(*images, num_classes=classes, spatial_dims=2))
+    assert sums["images"] == 4
+    for name, value in expected.items():
+        np.testing.assert_allclose(sums[name], value, rtol=1e-5)
+
+
+def test_scores_of_two_devices_add_up_and_padding_alone_is_nothing():
+    network = Net("batch", axis_name=parallel.AXIS)
+    state, batch = state_of(network, optax.sgd(1.0)), batch_of(4)
+    batch["where"][2:] = False  # all that the second device has
+    del batch["maps"]
+    expected = eval_step(state, part(batch, slice(0, 2)), network=network)
+    sums = parallel.parallel_eval_step(network)(
+        parallel.replicate(jax.tree.map(np.asarray, state)), parallel.share(batch)
+    )
+    for name, value in parallel.first(sums).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-6)
+    assert parallel.first(sums)["images"] == 2
+
+
+def test_probabilities_of_several_classes_sum_to_one():
+    state, images = state_of(Net(classes=3), optax.sgd(1.0)), batch_of()["images"]
+    logits = np.asarray(Net(classes=3).apply({"params": state.params}, images, train=False))
+    exponentials = np.exp(logits)
+    expected = exponentials / exponentials.sum(-1, keepdims=True)
+    np.testing.assert_allclose(predict_step(state, images, network=Net(classes=3)), expected, rtol=1e-5)
+
+
+def test_the_seed_decides_the_weights():
+    optimizer = optax.sgd(1.0)
+    one, same, other = (create_state(Net(), optimizer, seed, (8, 8, 1), ema=False) for seed in (3, 3, 4))
+    assert_close(one.params, same.params, atol=0)
+    kernel = ("Conv_0", "kernel")
+    assert (one.params[kernel[0]][kernel[1]] != other.params[kernel[0]][kernel[1]]).all()
+    assert one.step == 0 and one.step.dtype == jnp.int32 and one.ema is None

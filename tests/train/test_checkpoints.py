@@ -1,0 +1,52 @@
+"""Checkpoints: which are kept, which is the best, and what is left alone."""
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from train.checkpoints import CheckpointError, Checkpoints, write_json
+from train.steps import TrainState
+
+
+def state(step):
+    params = {"kernel": np.full((3, 2), step, np.float32)}
+    optimizer = jax.tree.map(np.asarray, optax.adam(0.1).init(params))
+    return TrainState(step=np.asarray(step, np.int32), params=params, statistics={}, optimizer=optimizer, ema=None)
+
+
+def saved(folder, scores):
+    checkpoints = Checkpoints(folder)
+    for step, score in scores.items():
+        checkpoints.save(state(step), {"best": {"step": step}}, score)
+    checkpoints.close()
+
+
+def test_the_latest_two_and_the_best_are_kept(tmp_path):
+    saved(tmp_path, {1: 0.2, 2: 0.9, 3: 0.5, 4: None, 5: 0.6})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "4", "5"]
+    reader = Checkpoints(tmp_path, read_only=True)
+    for restored, step in ((reader.latest(state(0)), 5), (reader.best(state(0)), 2)):
+        assert restored.state.step == step and restored.progress == {"best": {"step": step}}
+        np.testing.assert_array_equal(restored.state.params["kernel"], np.full((3, 2), step))
+        assert restored.state.ema is None and restored.state.statistics == {}
+    reader.close()
+
+
+def test_nothing_there(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "new")
+    assert checkpoints.latest(state(0)) is None
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint in .*new; train the run first"):
+        checkpoints.best(state(0))
+    checkpoints.close()
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint in .*other; train the run first"):
+        Checkpoints(tmp_path / "other", read_only=True)
+    assert not (tmp_path / "other").exists()
+
+
+def test_json_is_whole_or_as_it_was(tmp_path):
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_text() == '{\n  "a": 1\n}\n'

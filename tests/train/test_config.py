@@ -1,0 +1,120 @@
+"""Settings: ranges, contradictions, JSON, and the presets of the paper's protocol."""
+
+import dataclasses
+import json
+
+import pytest
+
+from train.augmentation import Augmentation
+from train.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    flat_settings,
+    from_json,
+    numeric_options,
+    to_json,
+)
+from train.presets import PRESETS
+
+PAPER = ("drive", "glas", "snemi3d", "massachusetts-roads")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Config(epochs=0), "epochs must be 1 or more, got 0"),
+        (lambda: Config(output=""), "output must be a folder, got ''"),
+        (lambda: Config(seed=-1), "seed must be 0 or more, got -1"),
+        (lambda: Config(batch_size=0), "batch_size must be 1 or more, got 0"),
+        (lambda: Config(epoch_steps=-1), "epoch_steps must be 0 or more"),
+        (lambda: Config(validate_epochs=0), "validate_epochs must be 1 or more"),
+        (lambda: Config(log_steps=0), "log_steps must be 1 or more"),
+        (lambda: Config(panels=-1), "panels must be 0 or more"),
+        (lambda: DataConfig(folds=1), "data.folds must be 2 or more, got 1"),
+        (lambda: DataConfig(fold=3), r"data.fold must be 0 to 2 \(data.folds - 1\), got 3"),
+        (lambda: DataConfig(validation_fraction=1.0), "data.validation_fraction must be above 0 and below 1, got 1.0"),
+        (lambda: DataConfig(gap=2), "data.gap must be 0 unless data.blocks is set, got 2"),
+        (lambda: DataConfig(workers=-1), "data.workers must be 0 or more"),
+        (lambda: DataConfig(prefetch=0), "data.prefetch must be 1 or more"),
+        (lambda: ModelConfig(width=0), "model.width must be 1 or more"),
+        (lambda: ModelConfig(depth=0), "model.depth must be 1 or more"),
+        (lambda: ModelConfig(norm="group", width=12), "model.groups must be a divisor of model.width 12, got 8"),
+        (lambda: LossConfig(name="cwm"), "loss.name must be one of ce, .*cwmi.*, got 'cwm'"),
+        (lambda: LossConfig(options={"gamma": 2}), "loss.options must be of levels, .* for cwmi, got 'gamma'"),
+        (lambda: LossConfig(options={"levels": 2.5}), "loss.options levels must be a whole number, got 2.5"),
+        (lambda: LossConfig(cross_entropy_epochs=-1), "loss.cross_entropy_epochs must be 0 or more"),
+        (lambda: LossConfig(topology_epoch=-1), "loss.topology_epoch must be 0 or more"),
+        (lambda: OptimizerConfig(learning_rate=0.0), "optimizer.learning_rate must be above 0"),
+        (lambda: OptimizerConfig(weight_decay=0.1), "optimizer.weight_decay must be 0 unless optimizer.name is adamw"),
+        (lambda: OptimizerConfig(decay=1.5), "optimizer.decay must be above 0 and at most 1"),
+        (lambda: OptimizerConfig(decay_epochs=0), "optimizer.decay_epochs must be 1 or more"),
+        (lambda: OptimizerConfig(warmup_epochs=-1.0), "optimizer.warmup_epochs must be 0 or more"),
+        (lambda: OptimizerConfig(clip_norm=-1.0), "optimizer.clip_norm must be 0 or more"),
+        (lambda: OptimizerConfig(accumulate=0), "optimizer.accumulate must be 1 or more"),
+        (lambda: OptimizerConfig(ema=1.0), "optimizer.ema must be at least 0 and below 1"),
+    ],
+)
+def test_what_is_wrong_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_config_comes_back_from_json():
+    config = Config(
+        epochs=3,
+        data=DataConfig(dataset="folder", augmentation=Augmentation(crop=(32, 48))),
+        loss=LossConfig(name="tversky", options={"alpha": 0.3}),
+        optimizer=OptimizerConfig(name="adamw", weight_decay=0.1),
+    )
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": 3}, "unknown setting epoch; known: output, seed"),
+        ({"data": {"crop": 3}}, "unknown setting data.crop; known: dataset, "),
+        ({"model": {"width": 0}}, "model.width must be 1 or more, got 0"),
+    ],
+)
+def test_json_of_other_settings_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        from_json(change)
+
+
+def test_settings_have_dotted_names():
+    flat = flat_settings(to_json(Config(loss=LossConfig(options={"levels": 3}))))
+    assert flat["data.augmentation.flips"] is True
+    assert flat["loss.options"] == {"levels": 3}
+    assert flat["model.width"] == 64
+
+
+def test_options_of_a_loss_are_its_numbers():
+    assert numeric_options("tversky") == {"alpha": float, "beta": float, "smooth": float}
+    assert numeric_options("rmi") == {"radius": int, "pool": int, "rmi_weight": float}
+    assert numeric_options("cwmi_real") == {"levels": int, "orientations": int, "ce_weight": float, "epsilon": float}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_presets_are_the_paper_s_protocol(name):
+    _, config = PRESETS[name]
+    assert (config.epochs, config.batch_size, config.epoch_steps, config.validate_epochs) == (50, 10, 0, 1)
+    assert config.model == ModelConfig(name="unet", width=64, depth=4, norm="batch")
+    assert (config.data.folds, config.data.validation_fraction, config.data.blocks) == (3, 0.2, False)
+    adam = OptimizerConfig(name="adam", learning_rate=1e-4, schedule="steps", decay=0.8, decay_epochs=10, clip_norm=5.0)
+    assert config.optimizer == adam
+    assert config.loss == LossConfig(name="cwmi", options={}, cross_entropy_epochs=1)
+    crops = {"snemi3d": (512, 512), "massachusetts-roads": (512, 512), "glas": (448, 576), "drive": ()}
+    assert config.data.augmentation == Augmentation(crop=crops[name], flips=True, rot90=False)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_say_their_command_and_write_to_a_folder_of_their_own(name):
+    text, config = PRESETS[name]
+    assert name in text or f"make {name}" in text
+    others = [other.output for key, (_, other) in PRESETS.items() if key != name]
+    assert config.output not in others
+    assert dataclasses.replace(config) == config

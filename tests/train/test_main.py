@@ -1,0 +1,285 @@
+"""`python -m train` as it is typed: on a folder of pictures, stopped and started again, and on two hosts."""
+
+import csv
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+
+from tests.train.tiny_runs import Tiny
+from train import workbench
+from train.__main__ import main
+from train.checkpoints import Checkpoints
+from train.workbench import initial_state, reopen_run
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with 15 pictures of stripes and their masks."""
+    home = tmp_path_factory.mktemp("main")
+    rng = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (home / "source" / part).mkdir(parents=True)
+    for number in range(15):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[rng.integers(0, 13) :][:3] = 255
+        image = (mask // 2 + rng.integers(0, 100, mask.shape)).astype(np.uint8)
+        PIL.Image.fromarray(image).save(home / "source" / "images" / f"{number:02}.png")
+        PIL.Image.fromarray(mask).save(home / "source" / "masks" / f"{number:02}.png")
+    return home
+
+
+def typed(home, output, *more):
+    # 8 images a step can be shared by 8 devices; 3 validated ones leave most of them none.
+    flags = (
+        f"drive --data.dataset folder --data.source {home}/source --data.folder {home}/data --output {home}/{output} "
+        "--model.width 4 --model.depth 1 --loss.name ce --optimizer.learning-rate 0.01 --epochs 2 --epoch-steps 3 "
+        "--batch-size 8 --panels 1 --log-steps 1"
+    )
+    return [*flags.split(), *more]
+
+
+TINY = (
+    "-c",
+    "import sys; from tests.train.tiny_runs import Tiny; from train import workbench;"
+    "workbench.network_of = lambda *_, **__: Tiny();"
+    "from train.__main__ import main; sys.exit(main())",
+)
+"""`python -m train` with a network that is quick to compile."""
+
+
+def start(arguments, log, *, program=("-m", "train"), **environment):
+    with log.open("w") as file:
+        return subprocess.Popen(
+            [sys.executable, *program, *arguments],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def wait_for_text(text, log, process):
+    until = time.monotonic() + 120
+    while text not in log.read_text():
+        assert process.poll() is None and time.monotonic() < until, log.read_text()
+        time.sleep(0.02)
+
+
+def final_state(folder):
+    bench = reopen_run(folder)
+    checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
+    restored = checkpoints.latest(initial_state(bench))
+    checkpoints.close()
+    return restored.state
+
+
+def named_leaves(tree):
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+@pytest.fixture
+def _tiny(monkeypatch):
+    monkeypatch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+
+
+@pytest.fixture(scope="module")
+def alone(home):
+    """A run in this process, on its two devices, of the tiny network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+        assert main(typed(home, "alone")) == 0
+    return home / "alone"
+
+
+def test_a_run_leaves_its_settings_scores_and_pictures(alone, capsys):
+    split = json.loads((alone / "split.json").read_text())
+    assert {part: len(names) for part, names in split.items()} == {"train": 8, "validation": 2, "test": 5}
+    with (alone / "test.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == split["test"]
+    assert json.loads((alone / "result.json").read_text())["images"] == 5
+    assert len(list((alone / "panels").iterdir())) == 1
+    assert json.loads((alone / "config.json").read_text())["model"]["width"] == 4
+
+
+def test_sigterm_saves_and_exits_0_and_the_same_command_goes_on(home, capsys):
+    log = home / "stopped.log"
+    process = start(typed(home, "stopped"), log)
+    wait_for_text("step 1/6", log, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    said = log.read_text().splitlines()
+    step = int(re.fullmatch(r"stopped after step (\d); the same command goes on from there", said[-1])[1])
+    assert not any("Traceback" in line or "rror" in line for line in said)
+    assert not (home / "stopped" / "result.json").exists()
+    assert main(typed(home, "stopped")) == 0
+    assert f"going on after step {step} of 6" in capsys.readouterr().out
+    assert final_state(home / "stopped").step == 6
+    assert json.loads((home / "stopped" / "result.json").read_text())["images"] == 5
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("localhost", 0))
+        return server.getsockname()[1]
+
+
+def start_two(home, output, *more):
+    """Two processes of four devices each."""
+    address = f"localhost:{free_port()}"
+    hosts = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    devices = "--xla_force_host_platform_device_count=4"
+    logs = [home / f"{output}{number}.log" for number in range(2)]
+    return logs, [
+        start(typed(home, output, *more), log, program=TINY, **hosts, JAX_PROCESS_ID=str(number), XLA_FLAGS=devices)
+        for number, log in enumerate(logs)
+    ]
+
+
+def test_two_hosts_train_what_one_trains_and_both_stop_when_one_is_told_to(home, alone, _tiny):
+    logs, processes = start_two(home, "hosts")
+    try:
+        wait_for_text("step 2/6", logs[1], processes[1])
+        processes[1].send_signal(signal.SIGTERM)
+        assert [process.wait(60) for process in processes] == [0, 0]
+        steps = [re.search(r"stopped after step (\d); the same command", log.read_text()) for log in logs]
+        assert steps[0] and steps[1] and steps[0][1] == steps[1][1]
+        logs, processes = start_two(home, "hosts")
+        assert [process.wait(120) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
+    said = [log.read_text() for log in logs]
+    assert all(f"going on after step {steps[0][1]} of 6" in one and "Traceback" not in one for one in said), said
+    assert ["test: 5 images" in one for one in said] == [True, False]
+    two, one = final_state(home / "hosts"), final_state(alone)
+    for part in ("params", "statistics"):
+        there, whole = named_leaves(getattr(two, part)), named_leaves(getattr(one, part))
+        assert there.keys() == whole.keys() and there
+        for name, leaf in there.items():
+            np.testing.assert_allclose(leaf, whole[name], rtol=0, atol=1e-5, err_msg=name)
+    lines = [(home / name / "metrics.jsonl").read_text().splitlines() for name in ("hosts", "alone")]
+    assert len(lines[0]) == len(lines[1]) == 8
+    for there, whole in zip(*(map(json.loads, those) for those in lines), strict=True):
+        assert there.keys() == whole.keys()
+        for name in there.keys() - {"seconds"}:
+            assert there[name] == pytest.approx(whole[name], abs=1e-5)
+    for name in ("config.json", "split.json", "statistics.json", "result.json", "test.csv"):
+        assert (home / "hosts" / name).exists()
+    assert (home / "hosts" / "split.json").read_text() == (alone / "split.json").read_text()
+    assert len((home / "hosts" / "test.csv").read_text().splitlines()) == 6
+
+
+def said_by(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    captured = capsys.readouterr()
+    return stopped.value.code, " ".join((captured.out + captured.err).replace("│", " ").split())
+
+
+def test_help_names_the_presets(capsys):
+    status, said = said_by(["--help"], capsys)
+    assert status == 0 and "usage: python -m train" in said
+    assert "trains one network" in said
+    for preset, words in (("demo", "`make demo`"), ("glas", "GlaS colon glands"), ("massachusetts-roads", "roads")):
+        assert preset in said and words in said
+
+
+def test_help_of_a_preset_explains_every_setting(capsys):
+    status, said = said_by(["drive", "--help"], capsys)
+    assert status == 0
+    for flag, words in (
+        ("--output STR", "folder of the run"),
+        ("--optimizer.clip-norm FLOAT", "global norm at which gradients are clipped; 0 for never. (default: 5.0)"),
+        ("--data.augmentation.crop", "pixels along each axis"),
+        ("--model.name {unet,attention_unet}", "(default: unet)"),
+        ("--loss.options", "settings of the loss that differ from its defaults"),
+        ("--epochs INT", "passes over the training images. (default: 50)"),
+    ):
+        assert flag in said and words in said
+
+
+def test_help_answers_before_jax_is_loaded():
+    code = "import sys, train.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: print('flax' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["drvie"], "drive"),
+        (["drive", "--epoch", "3"], "--epochs"),
+        (["drive", "--model.name", "vnet"], "unet"),
+        (["drive", "--epochs", "many"], "many"),
+        ([], "demo"),
+    ],
+)
+def test_what_cannot_be_parsed_exits_2_and_says_what_can(arguments, words, capsys):
+    status, said = said_by(arguments, capsys)
+    assert status == 2 and words in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--loss.name", "cwim"], "loss.name must be one of ce, balanced_ce,"),
+        (
+            ["--optimizer.weight-decay", "0.1"],
+            "optimizer.weight_decay must be 0 unless optimizer.name is adamw, got 0.1",
+        ),
+        (["--loss.options", "levels", "2.5"], "loss.options levels must be a whole number, got 2.5"),
+        (["--data.augmentation.rot90", "--data.augmentation.crop", "4", "5"], "augmentation.rot90 needs"),
+    ],
+)
+def test_contradictions_are_one_line_before_data_are_read(flags, message, tmp_path, capsys):
+    arguments = ["drive", "--output", str(tmp_path / "run"), "--data.folder", str(tmp_path / "data"), *flags]
+    try:
+        status = main(arguments)
+    except SystemExit as stopped:  # by tyro, which says it in a box
+        status = stopped.code
+    said = capsys.readouterr().err
+    assert status in (1, 2) and message in " ".join(said.replace("│", " ").split())
+    assert status == 2 or said.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_data_and_a_batch_that_cannot_be_shared_are_one_line(home, tmp_path, capsys):
+    assert main(["drive", "--output", str(tmp_path / "run"), "--data.folder", str(tmp_path / "data")]) == 1
+    assert capsys.readouterr().err.startswith("error: drive is not prepared in ")
+    assert main(typed(home, "odd", "--batch-size", "5")) == 1
+    assert capsys.readouterr().err == (
+        "error: batch_size must be a multiple of the 2 devices, got 5; use 4, or fewer devices\n"
+    )
+    assert not (home / "odd").exists() and not (tmp_path / "run").exists()
+
+
+def test_a_run_with_other_settings_is_refused_by_their_names(home, alone, capsys):
+    assert main(typed(home, "alone", "--seed", "1", "--model.norm", "group", "--model.groups", "2")) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith(f"error: {alone} holds a run with other settings: ")
+    for name in ("seed", "model.norm", "model.groups"):
+        assert name in said
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("JAX_PROCESS_ID", "JAX_COORDINATOR_ADDRESS is set, and so must be JAX_PROCESS_ID")],
+)
+def test_half_the_environment_of_several_hosts(missing, message, home, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "localhost:1")
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "2")
+    assert main(typed(home, "half")) == 1
+    assert capsys.readouterr().err == f"error: {message}\n"

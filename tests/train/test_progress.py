@@ -1,0 +1,31 @@
+"""Plain lines where there is no terminal."""
+
+import jax.numpy as jnp
+import pytest
+
+from train.progress import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is set."""
+    now = [100.0]
+    monkeypatch.setattr("train.progress.time.perf_counter", lambda: now[0])
+    return now
+
+
+def test_lines_say_loss_rate_and_time_left(capsys, clock):
+    with Progress("drive", 100, 10, 30) as progress:
+        for step in range(31, 51):
+            progress.report(step, jnp.full(2, 0.1234567))
+            clock[0] += 0.5
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "drive: step 40/100, loss 0.1235, 2.00 steps/s, 30 s left"
+    assert second == "drive: step 50/100, loss 0.1235, 2.00 steps/s, 25 s left"
+
+
+def test_the_last_step_is_told_and_so_are_notes(capsys, clock):
+    with Progress("drive", 1, 10) as progress:
+        progress.report(1, jnp.ones(1))
+        progress.note("epoch 1: done")
+    assert capsys.readouterr().out.splitlines() == ["drive: step 1/1, loss 1, compiled", "epoch 1: done"]

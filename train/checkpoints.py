@@ -1,0 +1,273 @@
+"""Checkpoints: the latest and the best state of a run, with all that is needed to go on as if nothing had happened.
+
+Written by orbax in the background, each in a folder that gets its name when it is whole, so that a process may be killed at
+any moment. A checkpoint whose files were damaged later is found by its checksum, set aside, and the one before is taken.
+"""
+
+import json
+import logging
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers as policies
+
+from train import parallel
+from train.steps import TrainState
+
+_STATE, _PROGRESS = "state", "progress"
+SCORE = "mIoU"
+"""Of the validation images; the best checkpoint has the highest."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written or read; the message says where and what to do."""
+
+
+class Restored(NamedTuple):
+    """What a checkpoint holds.
+
+    Attributes:
+        state: of the network and the optimizer, NumPy arrays.
+        progress: what else the run needs to go on: JSON values.
+    """
+
+    state: TrainState
+    progress: dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run, by step.
+
+    Attributes:
+        folder: where they are.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 2, read_only: bool = False) -> None:
+        """Opens a folder of checkpoints, new or not.
+
+        Args:
+            folder: of the checkpoints.
+            keep: how many of the latest stay, beside the best.
+            read_only: leave it as it is, for a training that goes on may be writing there.
+
+        Raises:
+            CheckpointError: if it cannot be written, or, to be read, is not there.
+        """
+        self.folder = folder
+        self._keep, self._read_only = keep, read_only
+        if read_only and not folder.is_dir():
+            raise CheckpointError(f"there is no checkpoint in {folder}; train the run first")
+        # It logs each step of each write at the level of warnings.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        try:
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
+                self._set_aside_without_scores()
+            self._manager = self._open()
+        except OSError as error:
+            raise CheckpointError(f"cannot write to {folder}: {error.strerror or error}") from error
+
+    def _set_aside_without_scores(self) -> None:
+        """The manager reads the scores of all checkpoints when it opens, and fails if one cannot be read."""
+        for path in sorted(self.folder.glob("[0-9]*/metrics/metrics")):
+            try:
+                json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                there = path.parents[1]
+                warnings.warn(f"the checkpoint {there} is damaged and is set aside ({error})", stacklevel=3)
+                there.rename(self.folder / f"damaged-{there.name}")
+
+    def _open(self) -> ocp.CheckpointManager:
+        if self._read_only:
+            options = ocp.CheckpointManagerOptions(read_only=True, best_fn=_score, best_mode="max")
+            return ocp.CheckpointManager(self.folder.resolve(), options=options)
+        keep = policies.AnyPreservationPolicy(
+            [
+                policies.LatestN(self._keep),
+                policies.BestN(get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False),
+            ]
+        )
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep,
+            best_fn=_score,
+            best_mode="max",
+            cleanup_tmp_directories=True,
+        )
+        return ocp.CheckpointManager(self.folder.resolve(), options=options)
+
+    def save(self, state: TrainState, progress: dict[str, Any], score: float | None) -> None:
+        """Begins to write a checkpoint; one of the same step is left as it is.
+
+        Args:
+            state: NumPy arrays.
+            progress: JSON values.
+            score: of the validation images; None for a checkpoint between two validations, which is never the best.
+
+        Raises:
+            CheckpointError: if this one, or the one before, cannot be written.
+        """
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        content = ocp.args.Composite(
+            **{
+                _STATE: ocp.args.StandardSave(_as_tree(state)),
+                _PROGRESS: ocp.args.JsonSave({"checksum": _checksum(state), "progress": progress}),
+            }
+        )
+        try:
+            self._manager.save(step, args=content, metrics=None if score is None else {SCORE: float(score)})
+        except Exception as error:
+            raise self._unwritten(error) from error
+
+    def wait(self) -> None:
+        """Waits until everything is written.
+
+        Raises:
+            CheckpointError: if it cannot be.
+        """
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            raise self._unwritten(error) from error
+
+    def close(self) -> None:
+        """Waits, and lets go of the folder."""
+        self.wait()
+        try:
+            self._manager.close()
+        except Exception as error:
+            raise self._unwritten(error) from error
+
+    def latest(self, like: TrainState) -> Restored | None:
+        """The newest checkpoint that is whole, or None if there is none.
+
+        Damaged ones that are newer are set aside, with a warning.
+
+        Args:
+            like: a state of the same network and optimizer.
+
+        Raises:
+            CheckpointError: if there are checkpoints, and none of them is whole.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            restored = self._whole(step, like)
+            if restored is not None:
+                return restored
+        if steps:
+            raise CheckpointError(
+                f"no checkpoint in {self.folder} can be read; those that are damaged are named above. "
+                f"Remove the run's folder to start anew"
+            )
+        return None
+
+    def best(self, like: TrainState) -> Restored:
+        """The checkpoint with the best score; if it is damaged the latest one, with a warning.
+
+        Raises:
+            CheckpointError: if there is none.
+        """
+        step = self._manager.best_step()
+        restored = None if step is None else self._whole(step, like)
+        if restored is None:
+            restored = self.latest(like)
+        if restored is None:
+            raise CheckpointError(f"there is no checkpoint in {self.folder}; train the run first")
+        return restored
+
+    def _whole(self, step: int, like: TrainState) -> Restored | None:
+        """A checkpoint, or None if it is damaged in any of the processes; it is set aside then."""
+        try:
+            with _abandoned_reads_are_silent():
+                restored, reason = self._restore(step, like), ""
+        except Exception as error:
+            restored, reason = None, _reason(error)
+        if parallel.all_agree(restored is not None):
+            return restored
+        self._set_aside(step, reason or "another process cannot read it")
+        return None
+
+    def _restore(self, step: int, like: TrainState) -> Restored:
+        content = ocp.args.Composite(
+            **{_STATE: ocp.args.StandardRestore(_as_tree(like)), _PROGRESS: ocp.args.JsonRestore()}
+        )
+        restored = self._manager.restore(step, args=content)
+        state = like.replace(**jax.tree.map(np.asarray, restored[_STATE]))
+        progress = restored[_PROGRESS]
+        if _checksum(state) != progress["checksum"]:
+            raise ValueError("its checksum is wrong")
+        return Restored(state, progress["progress"])
+
+    def _set_aside(self, step: int, reason: str) -> None:
+        there, aside = self.folder / str(step), self.folder / f"damaged-{step}"
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = self.folder / f"damaged-{step}-{number}"
+        done = "" if self._read_only else f" and is set aside as {aside.name}"
+        warnings.warn(f"the checkpoint {there} is damaged{done} ({reason}); the one before it is taken", stacklevel=4)
+        if self._read_only:
+            return
+        if parallel.is_first() and there.exists():
+            there.rename(aside)
+        parallel.wait_for_all("set aside")
+        self._manager.close()
+        self._manager = self._open()
+
+    def _unwritten(self, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            f"cannot write a checkpoint to {self.folder} ({_reason(error)}); is the disk full, or the folder read-only? "
+            f"The checkpoints before it are whole: make room and start the same command again"
+        )
+
+
+@contextmanager
+def _abandoned_reads_are_silent() -> Iterator[None]:
+    """When an array cannot be read orbax abandons the reads of the others, and each prints a traceback as it ends."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    yield
+    # Not after an exception, for the reads end later.
+    sys.unraisablehook = before
+
+
+def _score(metrics: dict[str, float]) -> float:
+    return metrics[SCORE]
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _as_tree(state: TrainState) -> dict[str, Any]:
+    """Without what is empty, which orbax cannot hold."""
+    return {name: value for name, value in vars(state).items() if jax.tree.leaves(value)}
+
+
+def _checksum(state: TrainState) -> int:
+    checksum = 0
+    for leaf in jax.tree.leaves(_as_tree(state)):
+        checksum = zlib.crc32(np.ascontiguousarray(leaf).tobytes(), checksum)
+    return checksum
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes a JSON file, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,259 @@
+"""The loop over steps, from wherever a run stands to its end, whatever interrupts it.
+
+To start the same command again goes on where the run stopped; a resumed run ends with the same bits as one that was not
+interrupted.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from train import parallel
+from train.checkpoints import SCORE, Checkpoints
+from train.examples import largest_shape
+from train.logs import Logs
+from train.losses import Phase, map_functions, phase_at
+from train.panels import panel_batch, panels_of
+from train.pipeline import evaluation_batches, training_batches
+from train.progress import Progress
+from train.steps import TrainState
+from train.workbench import RunError, Workbench, initial_state
+
+
+class Interrupted(Exception):
+    """The process was asked to stop, and has saved what it did."""
+
+
+def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
+    """Trains from the latest checkpoint, or from the start, to the end.
+
+    Args:
+        bench: of `prepare_run`.
+        folder: of `open_folder`.
+
+    Returns:
+        The best scores of the validation images.
+
+    Raises:
+        Interrupted: after SIGTERM or SIGINT; everything is saved.
+        RunError: the loss is not a number.
+        CheckpointError: a checkpoint cannot be written or read.
+    """
+    config = bench.config
+    checkpoints = Checkpoints(folder / "checkpoints")
+    state = initial_state(bench)
+    restored = checkpoints.latest(state)
+    progress: dict[str, Any] = {"stream": None, "losses": [], "best": {}, "seconds": 0.0}
+    if restored is not None:
+        state, progress = restored
+        print(f"going on after step {int(state.step)} of {config.epochs * bench.epoch_steps}", flush=True)
+    loop = _Loop(bench, folder, checkpoints, state, progress)
+    try:
+        with _stop_requests() as stop:
+            loop.go(stop)
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror or error}; the checkpoints are whole") from error
+    finally:
+        loop.close()
+    return loop.best
+
+
+class _Loop:
+    """The loop over steps and what it changes."""
+
+    def __init__(
+        self, bench: Workbench, folder: Path, checkpoints: Checkpoints, state: TrainState, progress: dict[str, Any]
+    ) -> None:
+        config = bench.config
+        self.bench, self.checkpoints = bench, checkpoints
+        self.step = int(state.step)
+        self.state = parallel.replicate(state)
+        self.losses: list[float] = progress["losses"]
+        self.best: dict[str, float] = progress["best"]
+        self.seconds_before, self.began = progress["seconds"], time.perf_counter()
+        # Losses on the device that nobody has looked at, with the names of the images.
+        self.unseen: list[tuple[Any, tuple[str, ...]]] = []
+        shared: dict[str, Any] = dict(
+            statistics=bench.statistics,
+            batch_size=config.batch_size,
+            workers=config.data.workers,
+            prefetch=config.data.prefetch,
+            process_index=parallel.process_index(),
+            process_count=parallel.process_count(),
+        )
+        self.batches = training_batches(
+            bench.dataset,
+            bench.split.train,
+            seed=config.seed,
+            augmentation=config.data.augmentation,
+            maps=map_functions(config.loss),
+            map_folder=Path(config.data.folder) / "maps",
+            **shared,
+        )
+        if progress["stream"] is not None:
+            self.batches.set_state(progress["stream"])
+        largest = largest_shape(bench.dataset, bench.split.validation)
+        self.validation = lambda: evaluation_batches(bench.dataset, bench.split.validation, shape=largest, **shared)
+        self.shown = None
+        if config.panels and parallel.is_first():
+            self.shown = panel_batch(bench.dataset, bench.split.validation, config=config, statistics=bench.statistics)
+        self.evaluate = parallel.parallel_eval_step(bench.network)
+        self.steps: dict[int, Callable] = {}
+        self.logs = Logs(folder, self.step)
+
+    def go(self, stop: "_StopRequest") -> None:
+        config, bench = self.bench.config, self.bench
+        total = config.epochs * bench.epoch_steps
+        name = f"{config.data.dataset} {config.model.name} {config.loss.name} fold {config.data.fold}"
+        with Progress(name, total, config.log_steps, self.step) as progress:
+            while self.step < total:
+                epoch, within = divmod(self.step, bench.epoch_steps)
+                phase = phase_at(epoch, bench.phases)
+                loss = self._train(phase)
+                progress.report(self.step, loss)
+                if self.step % config.log_steps == 0:
+                    self._look(epoch)
+                if within + 1 == bench.epoch_steps:
+                    self._end_epoch(epoch, progress)
+                if parallel.all_stop(stop.requested, self.step) and self.step < total:
+                    self._look(epoch, write=False)
+                    self._save(None)
+                    self.checkpoints.wait()
+                    raise Interrupted(f"stopped after step {self.step}; the same command goes on from there")
+        self.checkpoints.wait()
+
+    def _train(self, phase: Phase) -> Any:
+        if phase.first_epoch not in self.steps:
+            optimizer, ema = self.bench.optimizer, self.bench.config.optimizer.ema
+            self.steps[phase.first_epoch] = parallel.parallel_train_step(self.bench.network, optimizer, phase.loss, ema)
+        batch = next(self.batches)
+        arrays = {
+            "images": batch.images,
+            "labels": batch.labels,
+            "where": batch.where,
+            "maps": {keyword: batch.maps[keyword] for keyword in phase.maps},
+        }
+        self.state, metrics = self.steps[phase.first_epoch](self.state, parallel.share(arrays))
+        self.step += 1
+        self.unseen.append((metrics, batch.names))
+        return metrics["loss"]
+
+    def _look(self, epoch: int, *, write: bool = True) -> None:
+        """Reads the losses since the last look, and stops the run at the first that is not a number."""
+        if not self.unseen:
+            return
+        first = self.step - len(self.unseen) + 1
+        for step, (metrics, names) in enumerate(self.unseen, first):
+            values = parallel.first(metrics)
+            if not all(np.isfinite(value) for value in values.values()):
+                self.checkpoints.wait()
+                raise RunError(
+                    f"the loss is {values['loss']} and the gradient's norm {values['gradient_norm']} at step {step} "
+                    f"(epoch {epoch + 1}), images {', '.join(names)}. The checkpoints before it are kept: lower "
+                    f"optimizer.learning_rate or optimizer.clip_norm, or look at these images"
+                )
+            self.losses.append(values["loss"])
+        if write:
+            rate = float(self.bench.schedule(self.step))
+            self.logs.write(self.step, epoch + 1, {**values, "learning_rate": rate})
+        self.unseen.clear()
+
+    def _end_epoch(self, epoch: int, progress: Progress) -> None:
+        config = self.bench.config
+        self._look(epoch)
+        if (epoch + 1) % config.validate_epochs and epoch + 1 < config.epochs:
+            return
+        scores = self._validate()
+        scores["mean_loss"] = float(np.mean(self.losses))
+        self.losses = []
+        named = {f"validation/{name}": value for name, value in scores.items()}
+        self.logs.write(self.step, epoch + 1, {**named, "seconds": self._seconds()})
+        if not self.best or scores[SCORE] >= self.best[SCORE]:
+            self.best = {**scores, "step": self.step, "epoch": epoch + 1}
+        progress.note(f"epoch {epoch + 1}: validation mIoU {scores['mIoU']:.4f}, mDice {scores['mDice']:.4f}")
+        self._save(scores[SCORE])
+        self._draw(epoch)
+
+    def _validate(self) -> dict[str, float]:
+        totals = {"mIoU": 0.0, "mDice": 0.0, "images": 0.0}
+        for batch in self.validation():
+            arrays = {"images": batch.images, "labels": batch.labels, "where": batch.where}
+            sums = parallel.first(self.evaluate(self.state, parallel.share(arrays)))
+            totals = {name: totals[name] + sums[name] for name in totals}
+        return {name: totals[name] / totals["images"] for name in ("mIoU", "mDice")}
+
+    def _draw(self, epoch: int) -> None:
+        """Pictures of some validation images for TensorBoard."""
+        if self.shown is None:
+            return
+        picture = panels_of(
+            parallel.to_host(self.state).replace(optimizer=()),
+            self.shown,
+            network=self.bench.network,
+            phase=phase_at(epoch, self.bench.phases),
+            statistics=self.bench.statistics,
+            title=f"validation after epoch {epoch + 1}",
+        )
+        self.logs.picture(self.step, "validation", picture)
+
+    def _save(self, score: float | None) -> None:
+        progress = {
+            "stream": self.batches.get_state(),
+            # Copies, for they are written while the next steps change these.
+            "losses": list(self.losses),
+            "best": dict(self.best),
+            "seconds": self._seconds(),
+        }
+        self.checkpoints.save(parallel.to_host(self.state), progress, score)
+
+    def _seconds(self) -> float:
+        return round(self.seconds_before + time.perf_counter() - self.began, 1)
+
+    def close(self) -> None:
+        self.batches.close()
+        self.logs.close()
+        self.checkpoints.close()
+
+
+class _StopRequest:
+    """Whether a signal has asked the process to stop."""
+
+    requested = False
+
+
+@contextmanager
+def _stop_requests() -> Iterator[_StopRequest]:
+    """Turns SIGTERM and SIGINT into a request, which the loop sees after its step.
+
+    One that comes a second or more after the first stops at once: the first one's copies, as of a group of processes, do
+    not. With several hosts SIGTERM is left to jax, which tells all of them.
+    """
+    request = _StopRequest()
+    if parallel.process_count() > 1:
+        yield request
+        return
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    asked = 0.0
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        now = time.monotonic()
+        if request.requested and now - asked >= 1:
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+        elif not request.requested:
+            request.requested, asked = True, now
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

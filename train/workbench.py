@@ -1,0 +1,226 @@
+"""What a run works with: its data, split, network and optimizer, made from its config, and its folder.
+
+A run lives in a folder: `config.json`, `split.json` (which image is trained on, validated and tested), `statistics.json`,
+`checkpoints/`, `metrics.jsonl`, `tensorboard/`, and at the end `test.csv`, `panels/` and `result.json`.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+import optax
+
+from train import parallel
+from train.checkpoints import write_json
+from train.config import Config, ModelConfig, flat_settings, from_json, to_json
+from train.datasets import SegmentationDataset, open_dataset
+from train.losses import Phase, phases
+from train.models import create_model
+from train.optimizer import create_optimizer, learning_rate
+from train.pipeline import Statistics, channel_statistics
+from train.results import differing
+from train.splits import Split, cross_validation
+from train.steps import TrainState, create_state
+
+# Written before the first step; a run that was killed in between has some of them.
+_FIRST = ("split.json", "statistics.json", "config.json")
+
+
+class RunError(RuntimeError):
+    """A run cannot start or go on; the message says why and what to do."""
+
+
+class Workbench(NamedTuple):
+    """What the functions of a run share.
+
+    Attributes:
+        config: of the run.
+        dataset: all images.
+        split: which are for what.
+        statistics: of the training images.
+        network: of `train.models`.
+        optimizer: of `train.optimizer`.
+        schedule: learning rate after each number of batches.
+        phases: of the loss.
+        epoch_steps: batches in an epoch.
+    """
+
+    config: Config
+    dataset: SegmentationDataset
+    split: Split
+    statistics: Statistics
+    network: nn.Module
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    phases: list[Phase]
+    epoch_steps: int
+
+
+def prepare_run(config: Config) -> Workbench:
+    """Opens the data and checks everything that can be checked before a step is taken.
+
+    Raises:
+        ValueError: data or settings that do not fit each other.
+    """
+    parallel.check_batch_size(config.batch_size)
+    dataset = open_dataset(config.data.dataset, data_dir=config.data.folder, source=config.data.source or None)
+    data = config.data
+    split = cross_validation(
+        len(dataset),
+        folds=data.folds,
+        fold=data.fold,
+        validation_fraction=data.validation_fraction,
+        seed=config.seed,
+        blocks=data.blocks,
+        gap=data.gap,
+    )
+    epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
+    schedule = learning_rate(config.optimizer, config.epochs, epoch_steps)
+    network = network_of(config.model, classes=dataset.classes, spatial_dims=dataset.spatial_dims)
+    return Workbench(
+        config=config,
+        dataset=dataset,
+        split=split,
+        statistics=channel_statistics(dataset, split.train),
+        network=network,
+        optimizer=create_optimizer(config.optimizer, schedule),
+        schedule=schedule,
+        phases=phases(config.loss, dataset.spatial_dims),
+        epoch_steps=epoch_steps,
+    )
+
+
+def network_of(config: ModelConfig, *, classes: int, spatial_dims: int) -> nn.Module:
+    """The network that a config describes.
+
+    Args:
+        config: of the network.
+        classes: of the data; two have one channel of logits.
+        spatial_dims: 2 for images, 3 for volumes.
+    """
+    return create_model(
+        config.name,
+        width=config.width,
+        depth=config.depth,
+        classes=1 if classes == 2 else classes,
+        spatial_dims=spatial_dims,
+        norm=config.norm,
+        groups=config.groups,
+        axis_name=parallel.AXIS,
+        dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32,
+        remat=config.remat,
+    )
+
+
+def open_folder(bench: Workbench) -> Path:
+    """The folder of the run, new or taken up again, with its config and split.
+
+    Raises:
+        RunError: a folder that holds something else, or a run with other settings or other images.
+    """
+    config = bench.config
+    folder = Path(config.output)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "config.json").exists():
+            changed = differing(flat_settings(to_json(read_config(folder))), flat_settings(to_json(config)))
+            if changed:
+                raise RunError(
+                    f"{folder} holds a run with other settings: {', '.join(changed)}; give another folder with --output"
+                )
+            _check_split(bench, folder)
+        elif parallel.is_first():
+            if any(path.name.removeprefix(".").removesuffix(".partial") not in _FIRST for path in folder.iterdir()):
+                raise RunError(f"{folder} is no run, and is not empty; give another folder with --output")
+            write_json(folder / "split.json", _split_by_name(bench))
+            write_json(folder / "statistics.json", _statistics(bench))
+            # Last, for a folder without it is no run.
+            write_json(folder / "config.json", to_json(config))
+    except OSError as error:
+        raise RunError(
+            f"cannot write to {folder}: {error.strerror or error}; give another folder with --output"
+        ) from error
+    return folder
+
+
+def reopen_run(folder: Path, *, source: Path | None = None) -> Workbench:
+    """Prepares a run again from what its folder says.
+
+    Args:
+        folder: of the run.
+        source: of the original data, if it is another than when the run began.
+
+    Raises:
+        ValueError: the folder is no run.
+        RunError: its data are not the same any more.
+    """
+    config = read_config(folder)
+    if source is not None:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(source)))
+    bench = prepare_run(config)
+    _check_split(bench, folder)
+    return bench
+
+
+def read_config(folder: Path) -> Config:
+    """The settings that a run was started with.
+
+    Raises:
+        ValueError: the folder is no run.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(f"{folder} is no run: it has no config.json")
+    return from_json(read_json(folder / "config.json"))
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of a run holds.
+
+    Raises:
+        ValueError: it is not there, or cannot be read.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"{path} cannot be read: {reason}") from error
+
+
+def _check_split(bench: Workbench, folder: Path) -> None:
+    if read_json(folder / "split.json") != _split_by_name(bench):
+        raise RunError(
+            f"{folder} was trained on other images than {bench.config.data.dataset!r} has now; see its split.json"
+        )
+
+
+def _split_by_name(bench: Workbench) -> dict[str, list[str]]:
+    names = bench.dataset.names
+    return {part: [names[index] for index in indices] for part, indices in bench.split._asdict().items()}
+
+
+def _statistics(bench: Workbench) -> dict[str, Any]:
+    """What `train.predict` needs to know of the data."""
+    dataset = bench.dataset
+    return {
+        "mean": bench.statistics.mean.tolist(),
+        "deviation": bench.statistics.deviation.tolist(),
+        "classes": dataset.classes,
+        "channels": dataset.channels,
+        "spatial_dims": dataset.spatial_dims,
+    }
+
+
+def initial_state(bench: Workbench) -> TrainState:
+    """The state before the first step."""
+    # Sides do not matter to parameters, and a small image is quick to compile for.
+    shape = (2**bench.config.model.depth,) * bench.dataset.spatial_dims
+    return create_state(
+        bench.network,
+        bench.optimizer,
+        bench.config.seed,
+        (*shape, bench.dataset.channels),
+        ema=bench.config.optimizer.ema > 0,
+    )
