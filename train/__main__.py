@@ -42,6 +42,8 @@ def run(config: Config) -> int:
         bench = prepare_run(config)
         folder = open_folder(bench)
         print(f"writing to {folder}", flush=True)
+        # One may have prepared the data for all.
+        parallel.wait_for_all()
         best = train_run(bench, folder)
         print(f"best epoch {best['epoch']}: validation mIoU {best['mIoU']:.4f}", flush=True)
         test_run(bench, folder)

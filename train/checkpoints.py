@@ -219,7 +219,7 @@ class Checkpoints:
             return
         if parallel.is_first() and there.exists():
             there.rename(aside)
-        parallel.wait_for_all("set aside")
+        parallel.wait_for_all()
         self._manager.close()
         self._manager = self._open()
 

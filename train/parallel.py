@@ -5,6 +5,7 @@ are averaged or summed over the axis "batch", so that every copy of the state st
 """
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +15,15 @@ import jax
 import numpy as np
 import optax
 from jax.experimental import multihost_utils
+from orbax.checkpoint import multihost
 
 from train.steps import Arrays, TrainState, eval_step, predict_step, train_step
 
 AXIS = "batch"
+
+_PATIENCE_SECONDS = 600
+# A barrier's name serves once.
+_barriers = itertools.count()
 
 
 def join_hosts() -> None:
@@ -125,7 +131,11 @@ def all_agree(holds: bool) -> bool:
     return bool(np.all(multihost_utils.process_allgather(np.asarray(holds))))
 
 
-def wait_for_all(what: str) -> None:
-    """Waits until every process has come here."""
+def wait_for_all() -> None:
+    """Waits until every process has come here, ten minutes at the most.
+
+    Over the network between the processes and not between their devices, which gives up after 30 seconds on CPUs.
+    """
     if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(what)
+        barrier = multihost.get_barrier_sync_fn()
+        barrier(key=f"cwmi_jax {next(_barriers)}", timeout_ms=1000 * _PATIENCE_SECONDS)

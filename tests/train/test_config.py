@@ -1,6 +1,5 @@
-"""Settings: ranges, contradictions, JSON, and the presets of the paper's protocol."""
+"""Settings: ranges, contradictions, JSON."""
 
-import dataclasses
 import json
 
 import pytest
@@ -17,9 +16,6 @@ from train.config import (
     numeric_options,
     to_json,
 )
-from train.presets import PRESETS
-
-PAPER = ("drive", "glas", "snemi3d", "massachusetts-roads")
 
 
 @pytest.mark.parametrize(
@@ -96,25 +92,3 @@ def test_options_of_a_loss_are_its_numbers():
     assert numeric_options("tversky") == {"alpha": float, "beta": float, "smooth": float}
     assert numeric_options("rmi") == {"radius": int, "pool": int, "rmi_weight": float}
     assert numeric_options("cwmi_real") == {"levels": int, "orientations": int, "ce_weight": float, "epsilon": float}
-
-
-@pytest.mark.parametrize("name", PAPER)
-def test_presets_are_the_paper_s_protocol(name):
-    _, config = PRESETS[name]
-    assert (config.epochs, config.batch_size, config.epoch_steps, config.validate_epochs) == (50, 10, 0, 1)
-    assert config.model == ModelConfig(name="unet", width=64, depth=4, norm="batch")
-    assert (config.data.folds, config.data.validation_fraction, config.data.blocks) == (3, 0.2, False)
-    adam = OptimizerConfig(name="adam", learning_rate=1e-4, schedule="steps", decay=0.8, decay_epochs=10, clip_norm=5.0)
-    assert config.optimizer == adam
-    assert config.loss == LossConfig(name="cwmi", options={}, cross_entropy_epochs=1)
-    crops = {"snemi3d": (512, 512), "massachusetts-roads": (512, 512), "glas": (448, 576), "drive": ()}
-    assert config.data.augmentation == Augmentation(crop=crops[name], flips=True, rot90=False)
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_say_their_command_and_write_to_a_folder_of_their_own(name):
-    text, config = PRESETS[name]
-    assert name in text or f"make {name}" in text
-    others = [other.output for key, (_, other) in PRESETS.items() if key != name]
-    assert config.output not in others
-    assert dataclasses.replace(config) == config

@@ -45,7 +45,7 @@ def save_on_sigterm(config):
 
 
 def wait_for(path):
-    for _ in range(3000):
+    for _ in range(12000):
         if path.exists() and (path.name == "saved" or path.read_text()):
             return
         time.sleep(0.01)
@@ -67,8 +67,10 @@ def test_a_signal_lets_the_run_save(number, tmp_path):
     before = signal.getsignal(number)
 
     def send():
-        wait_for(tmp_path / "ready")
-        os.kill(os.getpid(), number)
+        try:
+            wait_for(tmp_path / "ready")
+        finally:  # else the run would never end
+            os.kill(os.getpid(), number)
 
     sender = threading.Thread(target=send)
     sender.start()

@@ -151,7 +151,9 @@ def _kill_in_save(folder: Path, step: int) -> None:
         while True:
             for written in (folder / "checkpoints").glob(f"{step}*/**/ocdbt.process_0/d/*"):
                 whole = folder / "checkpoints" / str(step) / "commit_success.txt"
-                print("killed while writing", written.relative_to(folder), whole.exists(), flush=True)
+                said = f"killed while writing {written.relative_to(folder)} {whole.exists()}\n"
+                # In one piece, for the loop prints too.
+                os.write(sys.stdout.fileno(), said.encode())
                 _die()
 
     def watched(self, state, progress, score):
