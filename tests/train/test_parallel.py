@@ -32,4 +32,4 @@ def test_a_process_alone_decides_alone():
     assert parallel.is_first() and (parallel.process_index(), parallel.process_count()) == (0, 1)
     assert parallel.all_agree(True) and not parallel.all_agree(False)
     assert parallel.all_stop(True, 3) and not parallel.all_stop(False, 3)
-    parallel.wait_for_all("nothing")
+    parallel.wait_for_all()

@@ -64,6 +64,8 @@ def test_a_failure_has_its_status(target, status, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_the_run_save(number, tmp_path):
+    # A shell that starts the tests in the background has SIGINT ignored, and a run then ignores it too.
+    outside = signal.signal(number, signal.default_int_handler)
     before = signal.getsignal(number)
 
     def send():
@@ -79,6 +81,7 @@ def test_a_signal_lets_the_run_save(number, tmp_path):
     sender.join()
     assert (tmp_path / "saved").exists()
     assert signal.getsignal(number) is before
+    signal.signal(number, outside)
 
 
 def test_a_run_whose_parent_was_killed_saves_and_stops(tmp_path):
