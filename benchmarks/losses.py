@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -10,7 +11,18 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks.timing import device_line, take_turns, temporaries_over
-from cwmi_jax.losses import LOSSES, MAPS
+from cwmi_jax.losses import LOSSES, MAPS, boundary, skea_topo
+
+Maps = Mapping[str, Callable[..., np.ndarray]]
+
+VARIANTS: dict[str, tuple[Callable[..., jax.Array], Maps]] = {
+    "skea_topo without topology": (
+        functools.partial(skea_topo, topology=False),
+        {"weight_maps": MAPS["skea_topo"]["weight_maps"]},
+    ),
+    "boundary without a map": (boundary, {}),
+}
+"""Losses with other options than in `LOSSES`, and the maps that they need then."""
 
 
 def main() -> None:
@@ -22,8 +34,10 @@ def main() -> None:
     arguments = parser.parse_args()
     logits, labels = blurred_membranes(arguments.batch, arguments.side)
     programs, temporaries = {}, {}
-    for name in LOSSES:
-        programs[name], temporaries[name] = compile_loss(name, logits, labels)
+    for name, loss in LOSSES.items():
+        programs[name], temporaries[name] = compile_loss(loss, MAPS.get(name, {}), logits, labels)
+    for name, (loss, maps) in VARIANTS.items():
+        programs[name], temporaries[name] = compile_loss(loss, maps, logits, labels)
     seconds = take_turns(programs, arguments.repeats)
     print(f"{arguments.batch} x {arguments.side}^2; {device_line()}\n")
     print("| loss | ms | x cross entropy | temporaries / logits |")
@@ -42,13 +56,15 @@ def blurred_membranes(batch: int, side: int) -> tuple[jax.Array, np.ndarray]:
     return jnp.asarray(logits[..., None], np.float32), labels.astype(np.int32)
 
 
-def compile_loss(name: str, logits: jax.Array, labels: np.ndarray) -> tuple[Any, float]:
+def compile_loss(
+    loss: Callable[..., jax.Array], makers: Maps, logits: jax.Array, labels: np.ndarray
+) -> tuple[Any, float]:
     """The program of a loss and its gradient, and its temporary buffers over the size of the logits."""
     maps = {
         keyword: jnp.asarray(np.stack([function(label) for label in labels]).astype(np.float32))
-        for keyword, function in MAPS.get(name, {}).items()
+        for keyword, function in makers.items()
     }
-    step = jax.jit(jax.value_and_grad(LOSSES[name])).lower(logits, labels, **maps).compile()
+    step = jax.jit(jax.value_and_grad(loss)).lower(logits, labels, **maps).compile()
     return functools.partial(step, logits, jnp.asarray(labels), **maps), temporaries_over(logits, step)
 
 

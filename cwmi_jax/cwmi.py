@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import mean_cross_entropy
-from cwmi_jax._inputs import REDUCTIONS, SegmentationInputs, check_choice, reduce_images, segmentation_inputs
+from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax.information import wavelet_conditional_log_det
 
 
@@ -74,8 +74,6 @@ def cwmi_loss(
         >>> cwmi_loss(logits, labels).shape
         ()
     """
-    # Before anything is computed.
-    check_choice("reduction", reduction, REDUCTIONS)
     if orientations is None:
         orientations = 3 if spatial_dims == 3 else 4
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)

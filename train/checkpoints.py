@@ -21,6 +21,7 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from train import parallel
 from train.steps import TrainState
+from train.whole_files import written_whole
 
 _STATE, _PROGRESS = "state", "progress"
 SCORE = "mIoU"
@@ -70,20 +71,21 @@ class Checkpoints:
         try:
             if not read_only:
                 folder.mkdir(parents=True, exist_ok=True)
-                self._set_aside_without_scores()
+                self._move_aside_without_scores()
             self._manager = self._open()
         except OSError as error:
             raise CheckpointError(f"cannot write to {folder}: {error.strerror or error}") from error
 
-    def _set_aside_without_scores(self) -> None:
+    def _move_aside_without_scores(self) -> None:
         """The manager reads the scores of all checkpoints when it opens, and fails if one cannot be read."""
-        for path in sorted(self.folder.glob("[0-9]*/metrics/metrics")):
+        found = sorted(self.folder.glob("*/metrics/metrics")) if parallel.is_first() else []
+        # Others were never whole, and orbax removes them.
+        for path in [path for path in found if path.parents[1].name.isdigit()]:
             try:
                 json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
-                there = path.parents[1]
-                warnings.warn(f"the checkpoint {there} is damaged and is set aside ({error})", stacklevel=3)
-                there.rename(self.folder / f"damaged-{there.name}")
+                self._move_aside(int(path.parents[1].name), _reason(error))
+        parallel.wait_for_all()
 
     def _open(self) -> ocp.CheckpointManager:
         if self._read_only:
@@ -208,20 +210,23 @@ class Checkpoints:
         return Restored(state, progress["progress"])
 
     def _set_aside(self, step: int, reason: str) -> None:
+        self._move_aside(step, reason)
+        if not self._read_only:
+            parallel.wait_for_all()
+            self._manager.close()
+            self._manager = self._open()
+
+    def _move_aside(self, step: int, reason: str) -> None:
+        """Warns of a damaged checkpoint; the first process renames it."""
         there, aside = self.folder / str(step), self.folder / f"damaged-{step}"
         number = 1
         while aside.exists():
             number += 1
             aside = self.folder / f"damaged-{step}-{number}"
         done = "" if self._read_only else f" and is set aside as {aside.name}"
-        warnings.warn(f"the checkpoint {there} is damaged{done} ({reason}); the one before it is taken", stacklevel=4)
-        if self._read_only:
-            return
-        if parallel.is_first() and there.exists():
+        warnings.warn(f"the checkpoint {there} is damaged{done} ({reason}); the one before it is taken", stacklevel=5)
+        if not self._read_only and parallel.is_first() and there.exists():
             there.rename(aside)
-        parallel.wait_for_all()
-        self._manager.close()
-        self._manager = self._open()
 
     def _unwritten(self, error: Exception) -> CheckpointError:
         return CheckpointError(
@@ -268,6 +273,5 @@ def _checksum(state: TrainState) -> int:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file, whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

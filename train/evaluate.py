@@ -28,6 +28,7 @@ from train.command_line import fail
 from train.panels import image_sides, one_of, panel_batch, panels_of, predicted_classes, write_picture
 from train.pipeline import evaluation_batches
 from train.steps import TrainState
+from train.whole_files import written_whole
 from train.workbench import RunError, Workbench, initial_state, reopen_run
 
 Part = Literal["test", "validation", "train"]
@@ -263,12 +264,10 @@ def _draw(bench: Workbench, state: TrainState, indices: npt.NDArray[np.int64], f
 
 
 def _write_csv(path: Path, rows: Mapping[str, Scores]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["name", *next(iter(rows.values()))])
         writer.writerows([name, *(f"{value:.6f}" for value in scores.values())] for name, scores in rows.items())
-    partial.replace(path)
 
 
 if __name__ == "__main__":

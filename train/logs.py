@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tensorboardX import SummaryWriter
 
 from train import parallel
+from train.whole_files import written_whole
 
 
 class Logs:
@@ -27,9 +28,8 @@ class Logs:
         path = folder / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if _step(line) <= step]
-        partial = folder / ".metrics.jsonl.partial"
-        partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        partial.replace(path)
+        with written_whole(path) as partial:
+            partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 

@@ -28,6 +28,7 @@ from train.examples import Indices, largest_shape
 from train.losses import Phase, map_functions
 from train.pipeline import Batch, Statistics, evaluation_batches
 from train.steps import Arrays, TrainState, evaluated_logits, predict_step
+from train.whole_files import written_whole
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and all of them stand out from grey.
 FALSE_POSITIVE = "#E69F00"
@@ -236,9 +237,8 @@ def draw_panels(
 def write_picture(path: Path, picture: Picture) -> None:
     """Writes a PNG, and the folder it is in, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    PIL.Image.fromarray(picture).save(partial, format="PNG")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        PIL.Image.fromarray(picture).save(partial, format="PNG")
 
 
 def error_map(

@@ -59,7 +59,7 @@ def dice(
     """
 
     def coefficients(areas: _Areas) -> jax.Array:
-        return _ratio(2 * areas.common, areas.predicted_squared + areas.labelled_squared, smooth)
+        return _dice_coefficients(areas, smooth)
 
     return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
 
@@ -248,8 +248,7 @@ def dice_cross_entropy(
         1.0265
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
-    areas = _areas(inputs)
-    of_dice = 1 - _ratio(2 * areas.common, areas.predicted_squared + areas.labelled_squared, smooth).mean(axis=1)
+    of_dice = 1 - _dice_coefficients(_areas(inputs), smooth).mean(axis=1)
     return reduce_images(
         dice_weight * of_dice + ce_weight * mean_cross_entropy(inputs, class_weights), inputs, reduction
     )
@@ -303,6 +302,11 @@ def _overlap_loss(
         raise ValueError(f"per_batch=True has no value for each image; use reduction='mean', got {reduction!r}")
     pooled = _Areas(*(area.sum(axis=0, keepdims=True) for area in areas))
     return 1 - coefficients(pooled).mean()
+
+
+def _dice_coefficients(areas: _Areas, smooth: float) -> jax.Array:
+    """`[N, C]`, with squared denominators."""
+    return _ratio(2 * areas.common, areas.predicted_squared + areas.labelled_squared, smooth)
 
 
 def _ratio(numerator: jax.Array, denominator: jax.Array, smooth: float) -> jax.Array:
