@@ -1,5 +1,6 @@
-"""`python -m train PRESET`: trains one network; `python -m train PRESET --help` lists all settings."""
+"""`python -m train PRESET`: trains one network, or one for each fold; `python -m train PRESET --help` lists all settings."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -19,17 +20,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 also after SIGTERM, when everything is saved; 1 after one line that says what went wrong.
     """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         config = tyro.extras.overridable_config_cli(
             PRESETS, args=arguments, prog="python -m train", description=__doc__
         )
     except ValueError as error:
         return fail(error)
+    if config.data.fold == "all":
+        from train.compare import cross_validate
+
+        return cross_validate(config, shlex.join(["python", "-m", "train", *arguments]))
     return run(config)
 
 
 def run(config: Config) -> int:
-    """Trains, tests and reports; see `main`."""
+    """Trains, tests and reports a run of one fold; see `main`."""
     # Here, so that `--help` and a wrong setting answer at once, before jax is loaded.
     from train import parallel
     from train.checkpoints import CheckpointError

@@ -4,8 +4,8 @@ Runs lie in OUTPUT/MODEL-LOSS-foldK. The same command goes on where it was stopp
 one is resumed. When all are done, OUTPUT holds table.md, table.csv and report.html. All losses see the same folds, the same
 batches and the same initial weights.
 
-Every other flag of `python -m train PRESET`, such as `--epochs 10` or `--model.width 16`, changes that setting for all
-runs; `python -m train PRESET --help` lists them.
+Every other flag of `python -m train PRESET`, such as `--folds 5`, `--epochs 10` or `--model.width 16`, changes that setting
+for all runs; `python -m train PRESET --help` lists them. All folds are run unless `--fold 0` says which.
 
 Example: python -m train.compare --dataset drive --losses ce,rmi,cwmi --folds 3 --data.source DRIVE --model.width 16
 """
@@ -34,8 +34,6 @@ _OURS = {
     "--loss.name": "--losses",
     "--model.name": "--models",
     "--data.dataset": "--dataset",
-    "--data.folds": "--folds",
-    "--data.fold": "--fold",
 }
 
 
@@ -47,8 +45,6 @@ class Comparison:
         dataset: preset, as of `python -m train`.
         losses: names in `cwmi_jax.losses.LOSSES`, with commas between them.
         models: unet, attention_unet, or both with a comma between them.
-        folds: parts of the cross-validation; 0 for those of the preset.
-        fold: which part is tested, from 0, or "all".
         output: folder of the runs and of the tables; runs/compare-DATASET if not given.
         options: settings of losses, such as `levels 3 orientations 6`; each loss takes those that it knows.
     """
@@ -56,8 +52,6 @@ class Comparison:
     dataset: str = "demo"
     losses: str = "ce,cwmi"
     models: str = "unet"
-    folds: int = 0
-    fold: str = "all"
     output: str = ""
     options: Annotated[dict[str, float], tyro.conf.arg(name="loss.options")] = dataclasses.field(default_factory=dict)
 
@@ -81,12 +75,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         plan = make_plan(comparison, flags)
+    except ValueError as error:
+        return fail(error)
+    return _start(plan, shlex.join(["python", "-m", "train.compare", *arguments]))
+
+
+def cross_validate(config: Config, command: str) -> int:
+    """Trains and tests a run for each fold, as a comparison of one loss.
+
+    Args:
+        config: whose `data.fold` is "all".
+        command: what the report says that made it.
+
+    Returns:
+        Exit status, as of `main`.
+    """
+    return _start(_plan(config, [config.model.name], [config.loss.name], config.loss.options), command)
+
+
+def _start(plan: Plan, command: str) -> int:
+    try:
         check_folders(plan)
         if not all(is_complete(key.folder) for key in plan):
             _open_data(next(iter(plan.values())))
     except ValueError as error:
         return fail(error)
-    return compare(plan, run_in_process, shlex.join(["python", "-m", "train.compare", *arguments]))
+    return compare(plan, run_in_process, command)
 
 
 def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
@@ -112,39 +126,39 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
         ours = _OURS.get(flag.partition("=")[0].replace("_", "-"))
         if ours:
             raise ValueError(f"{flag} is not for a comparison; use {ours}")
-    known = {loss: numeric_options(loss) for loss in losses}
     for option in comparison.options:
-        if not any(option in options for options in known.values()):
+        if not any(option in numeric_options(loss) for loss in losses):
             raise ValueError(f"--loss.options {option} is of none of the losses {', '.join(losses)}")
+    preset = PRESETS[comparison.dataset][1]
     config: Config = tyro.cli(
         Config,
         args=list(flags),
-        default=PRESETS[comparison.dataset][1],
+        default=dataclasses.replace(preset, data=dataclasses.replace(preset.data, fold="all")),
         prog=f"python -m train {comparison.dataset}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-    data = dataclasses.replace(config.data, folds=comparison.folds or config.data.folds, fold=0)
-    output = Path(comparison.output or f"runs/compare-{comparison.dataset}")
-    keys = [
-        RunKey(model, loss, fold, output / f"{model}-{loss}-fold{fold}")
-        for fold in _folds(comparison.fold, data.folds)
-        for model in models
-        for loss in losses
-    ]
-    return {
-        key: dataclasses.replace(
-            config,
-            output=str(key.folder),
-            data=dataclasses.replace(data, fold=key.fold),
-            model=dataclasses.replace(config.model, name=key.model),  # type: ignore[arg-type] # a name in MODELS
-            loss=dataclasses.replace(
-                config.loss,
-                name=key.loss,
-                options={name: value for name, value in comparison.options.items() if name in known[key.loss]},
-            ),
-        )
-        for key in keys
-    }
+    output = comparison.output or f"runs/compare-{comparison.dataset}"
+    return _plan(dataclasses.replace(config, output=output), models, losses, comparison.options)
+
+
+def _plan(config: Config, models: Sequence[str], losses: Sequence[str], options: Mapping[str, float]) -> Plan:
+    """A run for each fold of the config, network and loss; each loss takes the options that it knows."""
+    data = config.data
+    plan = {}
+    for fold in range(data.folds) if data.fold == "all" else [data.fold]:
+        for model in models:
+            for loss in losses:
+                folder = Path(config.output) / f"{model}-{loss}-fold{fold}"
+                known = numeric_options(loss)
+                own_options = {name: value for name, value in options.items() if name in known}
+                plan[RunKey(model, loss, fold, folder)] = dataclasses.replace(
+                    config,
+                    output=str(folder),
+                    data=dataclasses.replace(data, fold=fold),
+                    model=dataclasses.replace(config.model, name=model),  # type: ignore[arg-type] # a name in MODELS
+                    loss=dataclasses.replace(config.loss, name=loss, options=own_options),
+                )
+    return plan
 
 
 def _names(flag: str, text: str, known: Mapping[str, object]) -> list[str]:
@@ -155,14 +169,6 @@ def _names(flag: str, text: str, known: Mapping[str, object]) -> list[str]:
     if len(set(names)) < len(names):
         raise ValueError(f"{flag} must name each one once, got {text!r}")
     return names
-
-
-def _folds(text: str, folds: int) -> list[int]:
-    if text == "all":
-        return list(range(folds))
-    if text not in map(str, range(folds)):
-        raise ValueError(f"--fold must be all or 0 to {folds - 1}, got {text!r}")
-    return [int(text)]
 
 
 def check_folders(plan: Plan) -> None:

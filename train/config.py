@@ -8,7 +8,9 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 from cwmi_jax.losses import LOSSES
 from train.augmentation import Augmentation
@@ -28,7 +30,7 @@ class DataConfig:
         source: folder of the original archive, or of `images/` and `masks/` for the data set "folder"; needed once.
         folder: where prepared data sets and weight maps are kept.
         folds: parts of the cross-validation; each image is tested in one of them.
-        fold: which part is tested, 0 to folds - 1.
+        fold: which part is tested, 0 to folds - 1; or "all", for a run each.
         validation_fraction: share of the other parts that chooses the best epoch.
         blocks: split into runs of neighbours instead of at random, for slices of one volume.
         gap: images left out between two runs of neighbours that belong to different parts.
@@ -40,8 +42,8 @@ class DataConfig:
     dataset: str = "mni152"
     source: str = ""
     folder: str = "data"
-    folds: int = 3
-    fold: int = 0
+    folds: Annotated[int, tyro.conf.arg(aliases=["--folds"])] = 3
+    fold: Annotated[int | Literal["all"], tyro.conf.arg(aliases=["--fold"])] = 0
     validation_fraction: float = 0.2
     blocks: bool = False
     gap: int = 0
@@ -52,7 +54,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range."""
         _check(self.folds >= 2, "data.folds", "2 or more", self.folds)
-        _check(0 <= self.fold < self.folds, "data.fold", f"0 to {self.folds - 1} (data.folds - 1)", self.fold)
+        known = self.fold == "all" or 0 <= self.fold < self.folds
+        _check(known, "data.fold", f"all or 0 to {self.folds - 1} (data.folds - 1)", self.fold)
         _check(
             0 < self.validation_fraction < 1,
             "data.validation_fraction",
@@ -176,10 +179,10 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """One training run: one network, one loss, one fold.
+    """One network, one loss, and one fold or all of them.
 
     Attributes:
-        output: folder of the run; a run that is there already is taken up where it stopped.
+        output: folder of the run, or of those of all folds; a run that is there already is taken up where it stopped.
         seed: of the initial weights, of the split and of the batches.
         epochs: passes over the training images.
         epoch_steps: batches that count as one epoch; 0 for one pass over the training images.

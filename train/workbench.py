@@ -65,9 +65,11 @@ def prepare_run(config: Config) -> Workbench:
     Raises:
         ValueError: data or settings that do not fit each other.
     """
-    parallel.check_batch_size(config.batch_size)
-    dataset = open_dataset(config.data.dataset, data_dir=config.data.folder, source=config.data.source or None)
     data = config.data
+    if data.fold == "all":
+        raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
+    parallel.check_batch_size(config.batch_size)
+    dataset = open_dataset(data.dataset, data_dir=data.folder, source=data.source or None)
     split = cross_validation(
         len(dataset),
         folds=data.folds,

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import train.__main__
 from tests.train.fake_runs import write_run
 from train import compare as module
 from train.compare import Comparison, compare, main, make_plan
@@ -37,8 +38,8 @@ class Runner:
 
 
 def test_the_plan_is_the_preset_with_the_flags_fold_by_fold(tmp_path):
-    flags = ["--model.width", "16", "--data.augmentation.crop", "128", "96", "--epochs=10"]
-    plan = plan_of(tmp_path, *flags, dataset="drive", losses="ce,cwmi", models="unet,attention_unet", folds=2)
+    flags = ["--model.width", "16", "--data.augmentation.crop", "128", "96", "--epochs=10", "--folds", "2"]
+    plan = plan_of(tmp_path, *flags, dataset="drive", losses="ce,cwmi", models="unet,attention_unet")
     assert [key.folder.name for key in plan] == [
         *("unet-ce-fold0", "unet-cwmi-fold0", "attention_unet-ce-fold0", "attention_unet-cwmi-fold0"),
         *("unet-ce-fold1", "unet-cwmi-fold1", "attention_unet-ce-fold1", "attention_unet-cwmi-fold1"),
@@ -56,7 +57,7 @@ def test_the_plan_is_the_preset_with_the_flags_fold_by_fold(tmp_path):
 
 
 def test_a_loss_takes_the_options_that_it_knows(tmp_path):
-    plan = plan_of(tmp_path, losses="ce,cwmi,tversky", options={"levels": 2, "alpha": 0.7}, fold="1", folds=3)
+    plan = plan_of(tmp_path, "--fold", "1", losses="ce,cwmi,tversky", options={"levels": 2, "alpha": 0.7})
     assert {key.loss: config.loss.options for key, config in plan.items()} == {
         "ce": {},
         "cwmi": {"levels": 2},
@@ -77,11 +78,10 @@ def test_folds_are_the_presets_unless_they_are_given(tmp_path):
         (["--losses", "ce,ce"], "--losses must name each one once, got 'ce,ce'"),
         (["--models", "vnet"], "--models must be of unet, attention_unet, got 'vnet'"),
         (["--dataset", "brains"], "--dataset must be one of demo, drive, glas,"),
-        (["--folds", "3", "--fold", "3"], "--fold must be all or 0 to 2, got '3'"),
-        (["--fold", "first"], "got 'first'"),
+        (["--folds", "3", "--fold", "3"], "data.fold must be all or 0 to 2 (data.folds - 1), got 3"),
+        (["--fold", "first"], "invalid literal for int() with base 10: 'first'"),
         (["--folds", "1"], "data.folds must be 2 or more, got 1"),
         (["--loss.name", "ce"], "--loss.name is not for a comparison; use --losses"),
-        (["--data.fold=2"], "--data.fold=2 is not for a comparison; use --fold"),
         (["--loss.options", "alpha", "0.3"], "--loss.options alpha is of none of the losses ce, cwmi"),
         (["--loss.options", "levels", "2.5"], "loss.options levels must be a whole number, got 2.5"),
         (["--model.norm", "group", "--model.width", "20"], "model.groups must be a divisor of model.width 20, got 8"),
@@ -102,7 +102,7 @@ def test_wrong_settings_are_one_line_and_nothing_is_run(arguments, message, tmp_
 
 def test_everything_missing_is_run_and_the_tables_are_written(tmp_path, capsys):
     runner = Runner()
-    assert compare(plan_of(tmp_path, folds=2), runner, "python -m train.compare --folds 2") == 0
+    assert compare(plan_of(tmp_path, "--folds=2"), runner, "python -m train.compare --folds 2") == 0
     assert runner.names == ["unet-ce-fold0", "unet-cwmi-fold0", "unet-ce-fold1", "unet-cwmi-fold1"]
     printed = capsys.readouterr().out
     assert "[4/4] unet-cwmi-fold1\n" in printed
@@ -113,7 +113,7 @@ def test_everything_missing_is_run_and_the_tables_are_written(tmp_path, capsys):
 
 
 def test_complete_runs_are_not_repeated(tmp_path):
-    plan = plan_of(tmp_path, folds=2)
+    plan = plan_of(tmp_path, "--folds=2")
     assert compare(plan, Runner()) == 0
     (tmp_path / "unet-cwmi-fold0" / "result.json").unlink()
     for name in ("test.csv", "config.json", "panels/a.png"):
@@ -123,6 +123,19 @@ def test_complete_runs_are_not_repeated(tmp_path):
     again = Runner()
     assert compare(plan, again) == 0
     assert again.names == ["unet-cwmi-fold0"]
+
+
+def test_one_loss_on_every_fold_is_a_comparison_too(tmp_path, monkeypatch):
+    runner = Runner()
+    monkeypatch.setattr(module, "run_in_process", runner)
+    monkeypatch.setattr(module, "_open_data", lambda config: None)
+    flags = ["--folds", "3", "--loss.name", "tversky", "--loss.options", "alpha", "0.3", "--output", str(tmp_path)]
+    assert train.__main__.main(["drive", "--fold", "all", *flags]) == 0
+    assert runner.names == ["unet-tversky-fold0", "unet-tversky-fold1", "unet-tversky-fold2"]
+    assert [config.data.fold for config in runner.configs] == [0, 1, 2]
+    assert all(config.loss.options == {"alpha": 0.3} for config in runner.configs)
+    assert "| tversky | unet | 0.583 ± 0.000 |" in (tmp_path / "table.md").read_text()
+    assert "python -m train drive --fold all" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("end", [Stopped, 0])
@@ -135,14 +148,14 @@ def test_a_stopped_run_ends_the_comparison_without_a_table(end, tmp_path, capsys
             return super().__call__(config)
 
     runner = Interrupted(unet_cwmi_fold0=end)
-    assert compare(plan_of(tmp_path, folds=2), runner) == 0
+    assert compare(plan_of(tmp_path, "--folds=2"), runner) == 0
     assert runner.names == ["unet-ce-fold0", "unet-cwmi-fold0"]
     assert "unet-cwmi-fold0: stopped; the same command goes on from there" in capsys.readouterr().out
     assert not (tmp_path / "table.md").exists()
 
 
 def test_a_failed_run_loses_no_other_and_is_tried_again(tmp_path, capsys):
-    plan = plan_of(tmp_path, folds=2)
+    plan = plan_of(tmp_path, "--folds=2")
     assert compare(plan, Runner(unet_ce_fold0=1, unet_ce_fold1=-9)) == 1
     captured = capsys.readouterr()
     assert "| ce | unet | - | - |" in captured.out
@@ -183,7 +196,7 @@ def test_data_that_cannot_be_opened_stop_it_at_once(tmp_path, capsys, monkeypatc
 
 
 def test_results_that_cannot_be_written_are_one_line(tmp_path, capsys):
-    plan = plan_of(tmp_path, folds=2)
+    plan = plan_of(tmp_path, "--folds=2")
     assert compare(plan, Runner()) == 0
     (tmp_path / "table.csv").unlink()
     (tmp_path / "table.csv").mkdir()

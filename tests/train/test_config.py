@@ -30,7 +30,7 @@ from train.config import (
         (lambda: Config(log_steps=0), "log_steps must be 1 or more"),
         (lambda: Config(panels=-1), "panels must be 0 or more"),
         (lambda: DataConfig(folds=1), "data.folds must be 2 or more, got 1"),
-        (lambda: DataConfig(fold=3), r"data.fold must be 0 to 2 \(data.folds - 1\), got 3"),
+        (lambda: DataConfig(fold=3), r"data.fold must be all or 0 to 2 \(data.folds - 1\), got 3"),
         (lambda: DataConfig(validation_fraction=1.0), "data.validation_fraction must be above 0 and below 1, got 1.0"),
         (lambda: DataConfig(gap=2), "data.gap must be 0 unless data.blocks is set, got 2"),
         (lambda: DataConfig(workers=-1), "data.workers must be 0 or more"),

@@ -29,7 +29,7 @@ from tests.train.tiny_runs import (
 )
 from train import loop, workbench
 from train.checkpoints import CheckpointError, Checkpoints
-from train.config import OptimizerConfig
+from train.config import DataConfig, OptimizerConfig
 from train.logs import Logs
 from train.loop import Interrupted
 from train.progress import Progress
@@ -291,6 +291,11 @@ def test_other_images_in_the_same_folder_are_refused(tmp_path):
     open_folder(tiny_bench(folder))
     with pytest.raises(RunError, match=r"was trained on other images than 'bright' has now; see its split.json"):
         train_tiny(folder, Bright(13))
+
+
+def test_a_run_is_of_one_fold(tmp_path):
+    with pytest.raises(ValueError, match="data.fold must be one fold for one run, got 'all'"):
+        tiny_bench(tmp_path, data=DataConfig(fold="all"))
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path):
