@@ -13,6 +13,7 @@ Rules that hold for every data set:
 """
 
 import contextlib
+import logging
 import pathlib
 import warnings
 from collections.abc import Iterator
@@ -25,7 +26,6 @@ import PIL.Image
 import PIL.ImageOps
 import PIL.ImageSequence
 import tifffile
-from nibabel.filebasedimages import ImageFileError
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif")
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
@@ -152,7 +152,7 @@ def read_stack(path: pathlib.Path) -> npt.NDArray[Any]:
     Raises:
         DatasetError: If it cannot be read, or its pages are not grey and of one size.
     """
-    with _one_line(path):
+    with _one_line(path), _cut_off_tiff():
         try:
             values = tifffile.imread(path)
         except ValueError as error:
@@ -192,9 +192,24 @@ def _listed(values: list[Any]) -> str:
     return shown if len(values) <= _SHOWN_VALUES else f"{shown}, ... ({len(values)} values)"
 
 
+class _Raised(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise ValueError(record.getMessage())
+
+
+@contextlib.contextmanager
+def _cut_off_tiff() -> Iterator[None]:
+    # Where the chain of pages breaks off tifffile says so to its log alone, and gives the pages before.
+    handler = _Raised(logging.ERROR)
+    tifffile.logger().addHandler(handler)
+    try:
+        yield
+    finally:
+        tifffile.logger().removeHandler(handler)
+
+
 @contextlib.contextmanager
 def _one_line(path: pathlib.Path) -> Iterator[None]:
-    # What the readers raise on a broken file differs by format and by where the file ends.
     try:
         with warnings.catch_warnings():
             # Pillow warns of "corrupt EXIF data" in a cut TIFF before it raises.
@@ -204,7 +219,7 @@ def _one_line(path: pathlib.Path) -> Iterator[None]:
         raise
     except PIL.Image.DecompressionBombError as error:
         raise DatasetError(f"{path}: {error}; cut it into tiles") from error
-    except (OSError, EOFError, SyntaxError, ValueError, IndexError, ImageFileError, tifffile.TiffFileError) as error:
+    except Exception as error:  # by the readers of six formats, at whatever byte is wrong
         empty = path.is_file() and not path.stat().st_size
         reason = "it is empty" if empty else (str(error) or type(error).__name__).splitlines()[0]
         raise DatasetError(f"{path}: cannot be read ({reason}); is it complete? Copy it again") from error

@@ -74,5 +74,5 @@ def select_roads(counts: Mapping[str, int], *, candidates: int, drawn: int, seed
         Names of the drawn images, sorted; all candidates where there are not more.
     """
     best = sorted(counts, key=lambda name: (-counts[name], name))[:candidates]
-    order = np.random.default_rng(seed).permutation(len(best))[:drawn]
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(best))[:drawn]
     return sorted(best[place] for place in order)

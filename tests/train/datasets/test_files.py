@@ -162,6 +162,35 @@ def test_truncated_files_are_one_line_that_names_them(tmp_path, suffix, kept):
         assert "\n" not in message and ("it is empty" in message) == (kept == 0.0)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp", "gif", "nii", "nii.gz"])
+def test_bytes_that_changed_are_another_image_or_one_line(tmp_path, suffix):
+    path, rng = tmp_path / f"a.{suffix}", np.random.default_rng(0)
+    noise = rng.integers(0, 256, (16, 16), dtype=np.uint8)
+    save_nifti(path, noise[..., None]) if "nii" in suffix else save(path, noise)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    refused = 0
+    for _ in range(60):
+        damaged = whole.copy()
+        damaged[rng.integers(0, min(len(whole), 400), 3)] ^= rng.integers(1, 256, 3, dtype=np.uint8)
+        path.write_bytes(damaged.tobytes())
+        try:
+            read_image(path)
+        except DatasetError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    assert refused > 0 or suffix == "bmp"
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.97])
+def test_a_stack_that_is_cut_off(tmp_path, kept):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 256, (5, 32, 32), dtype=np.uint8), metadata=None)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(DatasetError, match=r"a\.tif: cannot be read \(.*Copy it again"):
+        read_stack(path)
+
+
 def test_what_is_no_image_at_all(tmp_path):
     for suffix in ("png", "tif", "nii"):
         path = tmp_path / f"a.{suffix}"
