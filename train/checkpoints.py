@@ -71,25 +71,31 @@ class Checkpoints:
         try:
             if not read_only:
                 folder.mkdir(parents=True, exist_ok=True)
-                self._move_aside_without_scores()
+                # The manager reads the scores of all checkpoints when it opens, and fails if one cannot be read.
+                if parallel.is_first():
+                    self._scores()
+                parallel.wait_for_all()
             self._manager = self._open()
         except OSError as error:
             raise CheckpointError(f"cannot write to {folder}: {error.strerror or error}") from error
 
-    def _move_aside_without_scores(self) -> None:
-        """The manager reads the scores of all checkpoints when it opens, and fails if one cannot be read."""
-        found = sorted(self.folder.glob("*/metrics/metrics")) if parallel.is_first() else []
-        # Others were never whole, and orbax removes them.
-        for path in [path for path in found if path.parents[1].name.isdigit()]:
-            try:
-                json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                self._move_aside(int(path.parents[1].name), _reason(error))
-        parallel.wait_for_all()
+    def _scores(self) -> dict[int, float]:
+        """Step -> score of the validation, where there is one; a checkpoint whose score cannot be read is damaged."""
+        scores = {}
+        for path in sorted(self.folder.glob("*/metrics/metrics")):
+            step = path.parents[1].name
+            # Others were never whole, and orbax removes them.
+            if step.isdigit():
+                try:
+                    scores[int(step)] = _score(json.loads(path.read_text(encoding="utf-8")))
+                except (ValueError, KeyError, TypeError) as error:
+                    self._move_aside(int(step), _reason(error))
+        return scores
 
     def _open(self) -> ocp.CheckpointManager:
         if self._read_only:
-            options = ocp.CheckpointManagerOptions(read_only=True, best_fn=_score, best_mode="max")
+            # Without the scores, of which one may be damaged.
+            options = ocp.CheckpointManagerOptions(read_only=True, lightweight_initialize=True)
             return ocp.CheckpointManager(self.folder.resolve(), options=options)
         keep = policies.AnyPreservationPolicy(
             [
@@ -178,10 +184,9 @@ class Checkpoints:
         Raises:
             CheckpointError: if there is none.
         """
-        step = self._manager.best_step()
-        restored = None if step is None else self._whole(step, like)
-        if restored is None:
-            restored = self.latest(like)
+        scores = self._scores()
+        best = max(scores, key=lambda step: (scores[step], step), default=None)
+        restored = (None if best is None else self._whole(best, like)) or self.latest(like)
         if restored is None:
             raise CheckpointError(f"there is no checkpoint in {self.folder}; train the run first")
         return restored
@@ -223,8 +228,8 @@ class Checkpoints:
         while aside.exists():
             number += 1
             aside = self.folder / f"damaged-{step}-{number}"
-        done = "" if self._read_only else f" and is set aside as {aside.name}"
-        warnings.warn(f"the checkpoint {there} is damaged{done} ({reason}); the one before it is taken", stacklevel=5)
+        done = "passed over" if self._read_only else f"set aside as {aside.name}"
+        warnings.warn(f"the checkpoint {there} is damaged and is {done} ({reason})", stacklevel=5)
         if not self._read_only and parallel.is_first() and there.exists():
             there.rename(aside)
 

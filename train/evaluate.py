@@ -7,7 +7,6 @@ means over all of them; every other score is the mean over the classes 1 and up,
 
 import csv
 import dataclasses
-import json
 import re
 import sys
 import time
@@ -25,6 +24,7 @@ from cwmi_jax import metrics
 from train import parallel
 from train.checkpoints import CheckpointError, Checkpoints, Restored, write_json
 from train.command_line import fail
+from train.logs import read_metrics
 from train.panels import image_sides, one_of, panel_batch, panels_of, predicted_classes, write_picture
 from train.pipeline import evaluation_batches
 from train.steps import TrainState
@@ -103,7 +103,11 @@ def test_run(bench: Workbench, folder: Path) -> dict[str, Any]:
         CheckpointError: there is no checkpoint that can be read.
         RunError: the folder cannot be written.
     """
-    return evaluate_run(bench, folder, folder, part="test", choice="best")
+    try:
+        return evaluate_run(bench, folder, folder, part="test", choice="best")
+    finally:
+        # A process that ended before the first one has tested would take that one with it.
+        parallel.wait_for_all()
 
 
 def evaluate_run(bench: Workbench, folder: Path, output: Path, *, part: Part, choice: Choice) -> dict[str, Any]:
@@ -218,11 +222,7 @@ def _restore(bench: Workbench, folder: Path, choice: Choice) -> Restored:
 
 def _training_seconds(folder: Path) -> float | None:
     """The last that the logs say of it; None if they never did."""
-    try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    return next((seconds for line in reversed(lines) if (seconds := json.loads(line).get("seconds")) is not None), None)
+    return next((line["seconds"] for line in reversed([*read_metrics(folder)]) if "seconds" in line), None)
 
 
 def _predictions(bench: Workbench, state: TrainState, indices: Sequence[int]) -> Iterator[tuple[str, Classes, Classes]]:
@@ -230,7 +230,10 @@ def _predictions(bench: Workbench, state: TrainState, indices: Sequence[int]) ->
     predict = parallel.parallel_predict_step(bench.network)
     everywhere = parallel.replicate(state)
     batches = evaluation_batches(
-        bench.dataset, indices, statistics=bench.statistics, batch_size=bench.config.batch_size
+        bench.dataset,
+        indices,
+        statistics=bench.statistics,
+        batch_size=parallel.shared_out(bench.config.batch_size),
     )
     with tqdm(total=len(indices), desc="testing", unit="image", disable=None, leave=False) as bar:
         for batch in batches:

@@ -1,15 +1,22 @@
 """What a run writes down as it goes: `metrics.jsonl`, and scalars and pictures for TensorBoard."""
 
+import contextlib
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from train import parallel
 from train.whole_files import written_whole
+
+_METRICS = "metrics.jsonl"
 
 
 class Logs:
@@ -25,13 +32,15 @@ class Logs:
         self._file: TextIO | None = None
         if not parallel.is_first():
             return
-        path = folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if _step(line) <= step]
+        kept = [line for line in read_metrics(folder) if line["step"] <= step]
+        path = folder / _METRICS
         with written_whole(path) as partial:
-            partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            partial.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
+        (folder / "tensorboard").mkdir(exist_ok=True)
+        # Not SummaryWriter: it writes in a thread, and once that has failed, on a full disk say, it waits forever.
+        self._board = EventsWriter(str(folder / "tensorboard" / "events"), f".{step}")
         self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._event(step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, step: int, epoch: int, values: dict[str, float]) -> None:
         """Adds a line, and a point to each curve.
@@ -46,23 +55,32 @@ class Logs:
         self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+            self._event(step, summary=summary.scalar(name, value))
+        self._board.flush()
 
     def picture(self, step: int, name: str, pixels: npt.NDArray[np.uint8]) -> None:
         """Adds a picture `[H, W, 3]`."""
         if self._file is not None:
-            self._board.add_image(name, pixels, step, dataformats="HWC")
+            self._event(step, summary=summary.image(name, pixels, dataformats="HWC"))
+            self._board.flush()
+
+    def _event(self, step: int, **content: Any) -> None:
+        self._board.write_event(Event(step=step, wall_time=time.time(), **content))
 
     def close(self) -> None:
-        """Closes them."""
-        if self._file is not None:
-            self._file.close()
-            self._board.close()
+        """Closes them. Everything was written before, or an error has said that it cannot be."""
+        if self._file is None:
+            return
+        for opened in (self._file, self._board):
+            with contextlib.suppress(OSError):
+                opened.close()
 
 
-def _step(line: str) -> float:
-    """Of a line; infinite for one that was cut off."""
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, KeyError):
-        return float("inf")
+def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a run's `metrics.jsonl`, without those that were cut off when a process was killed."""
+    path = folder / _METRICS
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with contextlib.suppress(ValueError):
+            values = json.loads(line)
+            if isinstance(values, dict) and "step" in values:
+                yield values

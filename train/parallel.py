@@ -21,7 +21,8 @@ from train.steps import Arrays, TrainState, eval_step, predict_step, train_step
 
 AXIS = "batch"
 
-_PATIENCE_SECONDS = 600
+# Longer than any data set takes to prepare, or a network to test. Should a process end meanwhile, jax ends the others.
+_PATIENCE_SECONDS = 7 * 24 * 3600
 # A barrier's name serves once.
 _barriers = itertools.count()
 
@@ -52,6 +53,12 @@ def check_batch_size(batch_size: int) -> None:
             f"batch_size must be a multiple of the {jax.device_count()} devices, got {batch_size}; "
             f"use {max(batch_size // jax.device_count(), 1) * jax.device_count()}, or fewer devices"
         )
+
+
+def shared_out(batch_size: int) -> int:
+    """The least batch of this size or more that this process's devices can share."""
+    devices = jax.local_device_count()
+    return -(-batch_size // devices) * devices
 
 
 def is_first() -> bool:
@@ -132,7 +139,7 @@ def all_agree(holds: bool) -> bool:
 
 
 def wait_for_all() -> None:
-    """Waits until every process has come here, ten minutes at the most.
+    """Waits until every process has come here, a week at the most.
 
     Over the network between the processes and not between their devices, which gives up after 30 seconds on CPUs.
     """

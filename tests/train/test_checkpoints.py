@@ -33,6 +33,20 @@ def test_the_latest_two_and_the_best_are_kept(tmp_path):
     reader.close()
 
 
+@pytest.mark.parametrize("content", ['{"mIoU": 0.', "{}", "[]"])
+def test_a_score_that_cannot_be_read_is_passed_over_by_those_who_only_read(tmp_path, content):
+    saved(tmp_path, {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.6})
+    (tmp_path / "2" / "metrics" / "metrics").write_text(content)
+    reader = Checkpoints(tmp_path, read_only=True)
+    with pytest.warns(UserWarning, match=r"/2 is damaged and is passed over \("):
+        assert reader.best(state(0)).state.step == 4
+    reader.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2", "3", "4"]
+    with pytest.warns(UserWarning, match=r"/2 is damaged and is set aside as damaged-2 \("):
+        Checkpoints(tmp_path).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "4", "damaged-2"]
+
+
 def test_nothing_there(tmp_path):
     checkpoints = Checkpoints(tmp_path / "new")
     assert checkpoints.latest(state(0)) is None

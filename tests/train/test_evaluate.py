@@ -2,14 +2,16 @@
 
 import csv
 import json
+from contextlib import nullcontext
 
+import jax
 import numpy as np
 import PIL.Image
 import pytest
 
 from cwmi_jax.metrics import betti_error, modified_hausdorff
 from tests.train.finished_run import Bright, config, finish, save
-from train import evaluate
+from train import evaluate, parallel
 from train.workbench import RunError, open_folder, prepare_run
 
 NAMES = ["mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE"]
@@ -114,6 +116,38 @@ def test_the_logs_tell_the_seconds_of_the_training(run, tmp_path):
     assert result["seconds"] == 41.0
 
 
+def test_a_log_that_was_cut_off_tells_what_it_can(run, tmp_path):
+    bench, folder, _ = run
+    log = folder / "metrics.jsonl"
+    log.write_text('{"step": 10, "epoch": 1, "seconds": 4.5}\n{"step": 20, "epoch": 2, "sec')
+    try:
+        result = evaluate.evaluate_run(bench, folder, tmp_path, part="test", choice="latest")
+    finally:
+        log.unlink()
+    assert result["seconds"] == 4.5
+
+
+def test_devices_need_not_be_those_of_the_training(run, _bright, tmp_path):
+    """A batch of 3 cannot be shared by the two devices of the tests; one of 4 is filled up."""
+    assert jax.local_device_count() == 2
+    scores = run[2]["mean"]
+    bench = finish(tmp_path / "run", thresholds=(0.25,), panels=0, batch_size=3)
+    assert evaluate.test_run(bench, tmp_path / "run")["mean"] == scores
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_no_process_leaves_before_the_first_has_tested(first, run, monkeypatch):
+    """Not when the test fails either: jax ends all processes some minutes after one has ended."""
+    bench, folder, _ = run
+    waited = []
+    monkeypatch.setattr(parallel, "is_first", lambda: first)
+    monkeypatch.setattr(parallel, "wait_for_all", lambda: waited.append(True))
+    monkeypatch.setattr(evaluate, "_draw", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+    with pytest.raises(RunError, match="no room") if first else nullcontext():
+        assert evaluate.test_run(bench, folder) == {}
+    assert waited == [True]
+
+
 def test_what_cannot_be_written_leaves_no_result(run, tmp_path, monkeypatch):
     bench, folder, _ = run
 
@@ -194,5 +228,5 @@ def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message
 def test_other_images_are_refused(trained, capsys, monkeypatch):
     monkeypatch.setattr("train.workbench.open_dataset", lambda *_, **__: Bright(10))
     assert evaluate.main([str(trained)]) == 1
-    message = f"{trained} was trained on other images than 'bright' has now; see its split.json"
+    message = f"{trained} was trained on other images or masks than 'bright' has now; see its split.json"
     assert capsys.readouterr().err == f"error: {message}\n"

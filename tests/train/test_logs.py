@@ -1,8 +1,10 @@
 """The logs of a run, from its start and from where it goes on."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from train.logs import Logs
@@ -31,6 +33,17 @@ def test_what_is_newer_than_the_checkpoint_and_what_was_cut_off_goes(tmp_path):
     logs.write(60, 1, {"loss": 7.0})
     logs.close()
     assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(20, 1 / 20), (40, 1 / 40), (60, 7.0)]
+
+
+def test_a_disk_that_fills_up_is_an_error_at_once_and_closing_is_none(tmp_path):
+    logs = Logs(tmp_path, 0)
+    records = logs._board._py_recordio_writer
+    records._writer.close()
+    with Path("/dev/full").open("wb", buffering=0) as records._writer:
+        with pytest.raises(OSError, match="No space left on device"):
+            logs.write(20, 1, {"loss": 0.5})
+        logs.close()
+    assert lines(tmp_path) == [{"step": 20, "epoch": 1, "loss": 0.5}]
 
 
 def test_tensorboard_has_the_curves_and_the_pictures(tmp_path):
