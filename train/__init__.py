@@ -1,1 +1,1 @@
-"""Training of segmentation networks with `cwmi_jax` losses; `python -m train` runs the demo."""
+"""Training of segmentation networks with `cwmi_jax` losses; `python -m train --help` shows what there is."""

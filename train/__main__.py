@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import tyro
 
@@ -40,19 +41,24 @@ def run(config: Config) -> int:
     from train import parallel
     from train.checkpoints import CheckpointError
     from train.evaluate import test_run
-    from train.loop import Interrupted, train_run
-    from train.workbench import RunError, open_folder, prepare_run
+    from train.interruption import Interrupted, stops_at_once
+    from train.loop import train_run
+    from train.workbench import RunError, held, open_folder, prepare_run
 
     try:
         parallel.join_hosts()
-        bench = prepare_run(config)
-        folder = open_folder(bench)
-        print(f"writing to {folder}", flush=True)
-        # One may have prepared the data for all.
-        parallel.wait_for_all()
-        best = train_run(bench, folder)
-        print(f"best epoch {best['epoch']}: validation mIoU {best['mIoU']:.4f}", flush=True)
-        test_run(bench, folder)
+        # Several hosts stop together, which jax sees to while they train.
+        with stops_at_once() if parallel.process_count() == 1 else nullcontext():
+            parallel.check_batch_size(config.batch_size)
+            bench = prepare_run(config)
+            folder = open_folder(bench)
+            with held(folder):
+                print(f"writing to {folder}", flush=True)
+                # One may have prepared the data for all.
+                parallel.wait_for_all()
+                best = train_run(bench, folder)
+                print(f"best epoch {best['epoch']}: validation mIoU {best['mIoU']:.4f}", flush=True)
+                test_run(bench, folder)
     except Interrupted as stopped:
         print(stopped, flush=True)
         return 0

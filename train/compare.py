@@ -23,6 +23,7 @@ import tyro
 from cwmi_jax.losses import LOSSES
 from train.command_line import fail
 from train.config import Config, numeric_options, to_json
+from train.interruption import Interrupted, stops_at_once
 from train.presets import PRESETS
 from train.processes import Stopped, run_in_process
 from train.report import csv_text, failures, markdown
@@ -30,11 +31,7 @@ from train.report_page import page
 from train.results import RunKey, differing, flat_settings, is_complete, read_rows, read_settings
 
 # Settings that this program sets, and the flag that does.
-_OURS = {
-    "--loss.name": "--losses",
-    "--model.name": "--models",
-    "--data.dataset": "--dataset",
-}
+_OURS = {"--loss.name": "--losses", "--model.name": "--models"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +94,11 @@ def _start(plan: Plan, command: str) -> int:
     try:
         check_folders(plan)
         if not all(is_complete(key.folder) for key in plan):
-            _open_data(next(iter(plan.values())))
+            with stops_at_once():
+                _open_data(next(iter(plan.values())))
+    except Interrupted as stopped:
+        print(stopped, flush=True)
+        return 0
     except ValueError as error:
         return fail(error)
     return compare(plan, run_in_process, command)

@@ -126,6 +126,13 @@ class LossConfig:
         _check(self.cross_entropy_epochs >= 0, "loss.cross_entropy_epochs", "0 or more", self.cross_entropy_epochs)
         _check(self.topology_epoch >= 0, "loss.topology_epoch", "0 or more", self.topology_epoch)
 
+    @property
+    def first_epochs(self) -> int:
+        """Epochs at the start that minimise something simpler."""
+        if self.name in ("cwmi", "cwmi_real"):
+            return self.cross_entropy_epochs
+        return self.topology_epoch if self.name == "skea_topo" else 0
+
 
 def numeric_options(name: str) -> dict[str, type[int] | type[float]]:
     """Options of a loss that are numbers, and which kind."""
@@ -149,7 +156,8 @@ class OptimizerConfig:
         warmup_epochs: epochs over which the learning rate rises from 0.
         clip_norm: global norm at which gradients are clipped; 0 for never.
         accumulate: batches whose gradients are averaged before a step of the optimizer.
-        ema: decay a step of the running mean of parameters that is evaluated in their place; 0 for none.
+        ema: decay, in each step of the optimizer, of the running mean of parameters that is evaluated in their place; 0 for
+            none.
     """
 
     name: Literal["adam", "adamw"] = "adam"
@@ -219,6 +227,11 @@ class Config:
         _check(self.validate_epochs >= 1, "validate_epochs", "1 or more", self.validate_epochs)
         _check(self.log_steps >= 1, "log_steps", "1 or more", self.log_steps)
         _check(self.panels >= 0, "panels", "0 or more", self.panels)
+        warmup = self.optimizer.warmup_epochs
+        _check(warmup < self.epochs, "optimizer.warmup_epochs", f"below epochs ({self.epochs})", warmup)
+        first = "topology_epoch" if self.loss.name == "skea_topo" else "cross_entropy_epochs"
+        below = f"below epochs ({self.epochs}), or {self.loss.name} is never minimised"
+        _check(self.loss.first_epochs < self.epochs, f"loss.{first}", below, self.loss.first_epochs)
 
 
 SHOWN_ONLY = ("output", "log_steps", "panels", "data.folder", "data.source", "data.workers", "data.prefetch")

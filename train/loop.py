@@ -4,12 +4,10 @@ To start the same command again goes on where the run stopped; a resumed run end
 interrupted.
 """
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy as np
 from train import parallel
 from train.checkpoints import SCORE, Checkpoints
 from train.examples import largest_shape
+from train.interruption import Interrupted, StopRequest, stop_requests
 from train.logs import Logs
 from train.losses import Phase, map_functions, phase_at
 from train.panels import panel_batch, panels_of
@@ -24,10 +23,6 @@ from train.pipeline import evaluation_batches, training_batches
 from train.progress import Progress
 from train.steps import TrainState
 from train.workbench import RunError, Workbench, initial_state
-
-
-class Interrupted(Exception):
-    """The process was asked to stop, and has saved what it did."""
 
 
 def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
@@ -42,26 +37,24 @@ def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
 
     Raises:
         Interrupted: after SIGTERM or SIGINT; everything is saved.
-        RunError: the loss is not a number.
+        RunError: the loss is not a number, or a file cannot be read or written.
         CheckpointError: a checkpoint cannot be written or read.
     """
     config = bench.config
-    checkpoints = Checkpoints(folder / "checkpoints")
-    state = initial_state(bench)
-    restored = checkpoints.latest(state)
-    progress: dict[str, Any] = {"stream": None, "losses": [], "best": {}, "seconds": 0.0}
-    if restored is not None:
-        state, progress = restored
-        print(f"going on after step {int(state.step)} of {config.epochs * bench.epoch_steps}", flush=True)
-    loop = _Loop(bench, folder, checkpoints, state, progress)
-    try:
-        with _stop_requests() as stop:
-            loop.go(stop)
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror or error}; the checkpoints are whole") from error
-    finally:
-        loop.close()
-    return loop.best
+    with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
+        state = initial_state(bench)
+        restored = checkpoints.latest(state)
+        progress: dict[str, Any] = {"stream": None, "losses": [], "best": {}, "seconds": 0.0}
+        if restored is not None:
+            state, progress = restored
+            print(f"going on after step {int(state.step)} of {config.epochs * bench.epoch_steps}", flush=True)
+        try:
+            with closing(_Loop(bench, folder, checkpoints, state, progress)) as loop, stop_requests() as stop:
+                loop.go(stop)
+                return loop.best
+        except OSError as error:
+            where = error.filename or folder
+            raise RunError(f"cannot go on: {where}: {error.strerror or error}; the checkpoints are whole") from error
 
 
 class _Loop:
@@ -107,7 +100,7 @@ class _Loop:
         self.steps: dict[int, Callable] = {}
         self.logs = Logs(folder, self.step)
 
-    def go(self, stop: "_StopRequest") -> None:
+    def go(self, stop: StopRequest) -> None:
         config, bench = self.bench.config, self.bench
         total = config.epochs * bench.epoch_steps
         name = f"{config.data.dataset} {config.model.name} {config.loss.name} fold {config.data.fold}"
@@ -130,8 +123,12 @@ class _Loop:
 
     def _train(self, phase: Phase) -> Any:
         if phase.first_epoch not in self.steps:
-            optimizer, ema = self.bench.optimizer, self.bench.config.optimizer.ema
-            self.steps[phase.first_epoch] = parallel.parallel_train_step(self.bench.network, optimizer, phase.loss, ema)
+            bench, settings = self.bench, self.bench.config.optimizer
+            # The mean follows every batch; in the batches of one step of the optimizer it decays by `ema` once.
+            ema = settings.ema ** (1 / settings.accumulate)
+            self.steps[phase.first_epoch] = parallel.parallel_train_step(
+                bench.network, bench.optimizer, phase.loss, ema
+            )
         batch = next(self.batches)
         arrays = {
             "images": batch.images,
@@ -218,42 +215,3 @@ class _Loop:
     def close(self) -> None:
         self.batches.close()
         self.logs.close()
-        self.checkpoints.close()
-
-
-class _StopRequest:
-    """Whether a signal has asked the process to stop."""
-
-    requested = False
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_StopRequest]:
-    """Turns SIGTERM and SIGINT into a request, which the loop sees after its step.
-
-    One that comes a second or more after the first stops at once: the first one's copies, as of a group of processes, do
-    not. With several hosts SIGTERM is left to jax, which tells all of them.
-    """
-    request = _StopRequest()
-    if parallel.process_count() > 1:
-        yield request
-        return
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    asked = 0.0
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        now = time.monotonic()
-        if request.requested and now - asked >= 1:
-            signal.signal(number, before[number])
-            signal.raise_signal(number)
-        elif not request.requested:
-            request.requested, asked = True, now
-
-    for number in before:
-        signal.signal(number, ask)
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

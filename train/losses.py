@@ -38,16 +38,13 @@ def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
     options: dict[str, Any] = {name: kinds[name](value) for name, value in config.options.items()}
     loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **options)
     maps = tuple(MAPS.get(config.name, ()))
-    if config.name in ("cwmi", "cwmi_real") and config.cross_entropy_epochs:
-        first = functools.partial(LOSSES["ce"], spatial_dims=spatial_dims)
-        return [Phase(0, "ce", first, ()), Phase(config.cross_entropy_epochs, config.name, loss, maps)]
-    if config.name == "skea_topo" and config.topology_epoch:
+    whole = Phase(config.first_epochs, config.name, loss, maps)
+    if not config.first_epochs:
+        return [whole]
+    if config.name == "skea_topo":
         without = functools.partial(loss, topology=False)
-        return [
-            Phase(0, "skea_topo without topology", without, ("weight_maps",)),
-            Phase(config.topology_epoch, config.name, loss, maps),
-        ]
-    return [Phase(0, config.name, loss, maps)]
+        return [Phase(0, "skea_topo without topology", without, ("weight_maps",)), whole]
+    return [Phase(0, "ce", functools.partial(LOSSES["ce"], spatial_dims=spatial_dims), ()), whole]
 
 
 def phase_at(epoch: int, phases: list[Phase]) -> Phase:

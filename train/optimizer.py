@@ -16,14 +16,9 @@ def learning_rate(config: OptimizerConfig, epochs: int, epoch_steps: int) -> opt
 
     Returns:
         Function of the batches before the step.
-
-    Raises:
-        ValueError: a warm-up that is longer than the run.
     """
-    warmup = round(config.warmup_epochs * epoch_steps)
     steps = epochs * epoch_steps
-    if warmup >= steps:
-        raise ValueError(f"optimizer.warmup_epochs must be below epochs, got {config.warmup_epochs} and {epochs}")
+    warmup = min(round(config.warmup_epochs * epoch_steps), steps - 1)
     if config.schedule == "steps":
         decay = optax.exponential_decay(
             config.learning_rate, config.decay_epochs * epoch_steps, config.decay, staircase=True

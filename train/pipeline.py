@@ -27,10 +27,12 @@ class Statistics(NamedTuple):
     Attributes:
         mean: `[channels]`, float32.
         deviation: `[channels]`, float32, above 0.
+        checksum: of the images and labels that they were taken from.
     """
 
     mean: npt.NDArray[np.float32]
     deviation: npt.NDArray[np.float32]
+    checksum: int = 0
 
 
 def channel_statistics(dataset: Examples, indices: Indices) -> Statistics:
@@ -50,16 +52,19 @@ def channel_statistics(dataset: Examples, indices: Indices) -> Statistics:
         ValueError: no image.
     """
     check_indices(dataset, indices)
-    means, squares = [], []
+    means, squares, checksum = [], [], 0
     for index in indices:
-        image = np.asarray(dataset[int(index)].image, np.float64)
+        example = dataset[int(index)]
+        for array in (example.image, example.label):
+            checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
+        image = np.asarray(example.image, np.float64)
         axes = tuple(range(image.ndim - 1))
         means.append(image.mean(axes))
         squares.append(image.var(axes))
     mean = np.mean(means, axis=0)
     deviation = np.sqrt(np.mean(squares + (means - mean) ** 2, axis=0))
     deviation[deviation < 1e-6] = 1.0
-    return Statistics(mean.astype(np.float32), deviation.astype(np.float32))
+    return Statistics(mean.astype(np.float32), deviation.astype(np.float32), checksum)
 
 
 def training_batches(

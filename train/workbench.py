@@ -6,6 +6,8 @@ A run lives in a folder: `config.json`, `split.json` (which image is trained on,
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +26,12 @@ from train.pipeline import Statistics, channel_statistics
 from train.results import differing
 from train.splits import Split, cross_validation
 from train.steps import TrainState, create_state
+from train.whole_files import locked
 
 # Written before the first step; a run that was killed in between has some of them.
 _FIRST = ("split.json", "statistics.json", "config.json")
+# For a process that was told to stop, and still saves.
+_PATIENCE_SECONDS = 30
 
 
 class RunError(RuntimeError):
@@ -68,7 +73,6 @@ def prepare_run(config: Config) -> Workbench:
     data = config.data
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
-    parallel.check_batch_size(config.batch_size)
     dataset = open_dataset(data.dataset, data_dir=data.folder, source=data.source or None)
     split = cross_validation(
         len(dataset),
@@ -133,7 +137,7 @@ def open_folder(bench: Workbench) -> Path:
                 raise RunError(
                     f"{folder} holds a run with other settings: {', '.join(changed)}; give another folder with --output"
                 )
-            _check_split(bench, folder)
+            _check_images(bench, folder)
         elif parallel.is_first():
             if any(path.name.removeprefix(".").removesuffix(".partial") not in _FIRST for path in folder.iterdir()):
                 raise RunError(f"{folder} is no run, and is not empty; give another folder with --output")
@@ -146,6 +150,25 @@ def open_folder(bench: Workbench) -> Path:
             f"cannot write to {folder}: {error.strerror or error}; give another folder with --output"
         ) from error
     return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps other processes from training the same run meanwhile.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        RunError: another one is training it, and has not ended within half a minute.
+    """
+    with ExitStack() as stack:
+        if parallel.is_first():
+            try:
+                stack.enter_context(locked(folder / ".lock", patience=_PATIENCE_SECONDS))
+            except TimeoutError as error:
+                raise RunError(f"another process is training {folder}; wait for it, or stop it") from error
+        yield
 
 
 def reopen_run(folder: Path, *, source: Path | None = None) -> Workbench:
@@ -163,7 +186,7 @@ def reopen_run(folder: Path, *, source: Path | None = None) -> Workbench:
     if source is not None:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(source)))
     bench = prepare_run(config)
-    _check_split(bench, folder)
+    _check_images(bench, folder)
     return bench
 
 
@@ -191,22 +214,25 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} cannot be read: {reason}") from error
 
 
-def _check_split(bench: Workbench, folder: Path) -> None:
-    if read_json(folder / "split.json") != _split_by_name(bench):
+def _check_images(bench: Workbench, folder: Path) -> None:
+    same = read_json(folder / "split.json") == _split_by_name(bench)
+    if not same or read_json(folder / "statistics.json").get("checksum") != bench.statistics.checksum:
         raise RunError(
-            f"{folder} was trained on other images than {bench.config.data.dataset!r} has now; see its split.json"
+            f"{folder} was trained on other images or masks than {bench.config.data.dataset!r} has now; see its split.json"
         )
 
 
-def _split_by_name(bench: Workbench) -> dict[str, list[str]]:
+def _split_by_name(bench: Workbench) -> dict[str, dict[str, int]]:
+    """Part -> name -> index of each of its images."""
     names = bench.dataset.names
-    return {part: [names[index] for index in indices] for part, indices in bench.split._asdict().items()}
+    return {part: {names[index]: int(index) for index in indices} for part, indices in bench.split._asdict().items()}
 
 
 def _statistics(bench: Workbench) -> dict[str, Any]:
-    """What `train.predict` needs to know of the data."""
+    """What `train.predict` needs to know of the data, and what they are known by."""
     dataset = bench.dataset
     return {
+        "checksum": bench.statistics.checksum,
         "mean": bench.statistics.mean.tolist(),
         "deviation": bench.statistics.deviation.tolist(),
         "classes": dataset.classes,

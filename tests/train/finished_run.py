@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from train.checkpoints import Checkpoints, write_json
+from train.checkpoints import Checkpoints
 from train.config import Config, DataConfig, LossConfig, ModelConfig
 from train.workbench import initial_state, open_folder, prepare_run
 
@@ -70,11 +70,7 @@ def finish(folder, *, thresholds=(0.0,), dataset=None, **settings):
 
 
 def save(bench, folder, parameters):
-    """Checkpoints of the given parameters, and the statistics that a run leaves beside them."""
-    dataset = bench.dataset
-    facts = {name: getattr(dataset, name) for name in ("classes", "channels", "spatial_dims")}
-    statistics = {name: values.tolist() for name, values in bench.statistics._asdict().items()}
-    write_json(folder / "statistics.json", statistics | facts)
+    """Checkpoints of the given parameters."""
     state = jax.tree.map(np.asarray, initial_state(bench))
     checkpoints = Checkpoints(folder / "checkpoints")
     for number, params in enumerate(parameters):

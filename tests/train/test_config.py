@@ -29,6 +29,18 @@ from train.config import (
         (lambda: Config(validate_epochs=0), "validate_epochs must be 1 or more"),
         (lambda: Config(log_steps=0), "log_steps must be 1 or more"),
         (lambda: Config(panels=-1), "panels must be 0 or more"),
+        (
+            lambda: Config(epochs=3, optimizer=OptimizerConfig(warmup_epochs=3.0)),
+            r"optimizer.warmup_epochs must be below epochs \(3\), got 3.0",
+        ),
+        (
+            lambda: Config(epochs=1),
+            r"loss.cross_entropy_epochs must be below epochs \(1\), or cwmi is never minimised, got 1",
+        ),
+        (
+            lambda: Config(epochs=20, loss=LossConfig(name="skea_topo")),
+            r"loss.topology_epoch must be below epochs \(20\), or skea_topo is never minimised, got 20",
+        ),
         (lambda: DataConfig(folds=1), "data.folds must be 2 or more, got 1"),
         (lambda: DataConfig(fold=3), r"data.fold must be all or 0 to 2 \(data.folds - 1\), got 3"),
         (lambda: DataConfig(validation_fraction=1.0), "data.validation_fraction must be above 0 and below 1, got 1.0"),

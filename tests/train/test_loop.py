@@ -1,7 +1,6 @@
 """A run that is stopped, killed, damaged or out of room ends as one that was left alone, bit for bit, or says why not."""
 
 import dataclasses
-import errno
 import os
 import resource
 import signal
@@ -30,10 +29,10 @@ from tests.train.tiny_runs import (
 from train import loop, workbench
 from train.checkpoints import CheckpointError, Checkpoints
 from train.config import DataConfig, OptimizerConfig
+from train.interruption import Interrupted
 from train.logs import Logs
-from train.loop import Interrupted
 from train.progress import Progress
-from train.workbench import RunError, open_folder
+from train.workbench import RunError, held, initial_state, open_folder, reopen_run
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -205,7 +204,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_run_ends_with_the_same_bits(h
     if how != "metrics":
         assert len(messages) == 1
         assert f"the checkpoint {folder}/checkpoints/7 is damaged and is set aside as damaged-7 (" in messages[0]
-        assert messages[0].endswith("; the one before it is taken") and "\n" not in messages[0]
+        assert "\n" not in messages[0]
     assert_same_run(folder, whole[0])
 
 
@@ -289,13 +288,80 @@ def test_another_setting_in_the_same_folder_is_refused_by_its_name(tmp_path):
 def test_other_images_in_the_same_folder_are_refused(tmp_path):
     folder = tmp_path / "run"
     open_folder(tiny_bench(folder))
-    with pytest.raises(RunError, match=r"was trained on other images than 'bright' has now; see its split.json"):
+    with pytest.raises(
+        RunError, match=r"was trained on other images or masks than 'bright' has now; see its split.json"
+    ):
         train_tiny(folder, Bright(13))
 
 
 def test_a_run_is_of_one_fold(tmp_path):
-    with pytest.raises(ValueError, match="data.fold must be one fold for one run, got 'all'"):
+    with pytest.raises(ValueError, match=r"data\.fold must be one fold for one run, got 'all'"):
         tiny_bench(tmp_path, data=DataConfig(fold="all"))
+
+
+def test_other_masks_under_the_same_names_are_refused(tmp_path):
+    """By a run that goes on, and by one that is read."""
+
+    class Edited(Bright):
+        def __getitem__(self, index):
+            example = super().__getitem__(index)
+            return example._replace(label=1 - example.label)
+
+    folder = tmp_path / "run"
+    train_tiny(folder)
+    message = "was trained on other images or masks than 'bright' has now"
+    with pytest.raises(RunError, match=message):
+        train_tiny(folder, Edited(12))
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RunError, match=message):
+        patch.setattr(workbench, "open_dataset", lambda *_, **__: Edited(12))
+        reopen_run(folder)
+
+
+def test_only_one_process_trains_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(workbench, "_PATIENCE_SECONDS", 0.3)
+    code = f"""
+import sys
+from pathlib import Path
+from train.whole_files import locked
+with locked(Path({str(tmp_path)!r}) / ".lock"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"held\n"
+    message = f"another process is training {tmp_path}; wait for it, or stop it"
+    with pytest.raises(RunError, match=message), held(tmp_path):
+        pytest.fail("held twice")
+    other.kill()  # which gives the lock back
+    other.communicate()
+    with held(tmp_path):
+        pass
+
+
+def test_a_folder_that_cannot_be_written_any_more(whole, tmp_path, monkeypatch):
+    folder = tmp_path / "run"
+    interrupted(folder, monkeypatch, 4)
+    (folder / "tensorboard").rename(folder / "elsewhere")
+    (folder / "tensorboard").write_text("")
+    with pytest.raises(RunError, match=r"cannot go on: .*/run/tensorboard: File exists; the checkpoints are whole"):
+        train_tiny(folder)
+    (folder / "tensorboard").unlink()
+    train_tiny(folder)
+    assert_same_run(folder, whole[0])
+
+
+def test_the_running_mean_decays_once_in_each_step_of_the_optimizer(tmp_path):
+    folder = tmp_path / "run"
+    train_tiny(folder, epochs=2, epoch_steps=2)  # accumulates two batches; decay 0.5
+    before, after = (arrays(folder, step)[0] for step in (2, 4))
+    names = [name for name in after if name.startswith(".ema")]
+    assert names
+    for name in names:
+        params = [step[name.replace(".ema", ".params")] for step in (before, after)]
+        # Parameters change with the second and the fourth batch, and the mean moves in half steps from then on.
+        half = 0.5**0.5
+        expected = half * (half * before[name] + (1 - half) * params[0]) + (1 - half) * params[1]
+        np.testing.assert_allclose(after[name], expected, rtol=1e-5, err_msg=name)
 
 
 def test_a_folder_that_holds_something_else_is_refused_and_left_alone(tmp_path):
@@ -377,13 +443,15 @@ def test_no_room_for_the_logs(whole, tmp_path, monkeypatch):
 
     def without_room(self, step, epoch, values):
         if step >= 5:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._file.close()
+            self._file = full  # whose lines cannot be written at the end either
         write(self, step, epoch, values)
 
-    with monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, Path("/dev/full").open("w") as full:
         patch.setattr(Logs, "write", without_room)
-        with pytest.raises((RunError, CheckpointError), match="No space left on device"):
+        with pytest.raises(RunError) as refused:
             train_tiny(folder)
+    assert str(refused.value) == f"cannot go on: {folder}: No space left on device; the checkpoints are whole"
     assert steps_in(folder)[-1] >= 3
     train_tiny(folder)
     assert_same_run(folder, whole[0])
@@ -394,7 +462,7 @@ def test_of_equal_scores_the_best_is_the_one_that_is_tested(tmp_path, monkeypatc
     monkeypatch.setattr(loop._Loop, "_validate", lambda self: {"mIoU": 0.5, "mDice": 0.5})
     best = train_tiny(folder)
     checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
-    assert checkpoints._manager.best_step() == best["step"]
+    assert checkpoints.best(initial_state(tiny_bench(folder))).state.step == best["step"]
     checkpoints.close()
 
 

@@ -108,7 +108,8 @@ def test_a_run_leaves_its_settings_scores_and_pictures(alone, capsys):
     split = json.loads((alone / "split.json").read_text())
     assert {part: len(names) for part, names in split.items()} == {"train": 8, "validation": 2, "test": 5}
     with (alone / "test.csv").open() as file:
-        assert [row["name"] for row in csv.DictReader(file)] == split["test"]
+        assert [row["name"] for row in csv.DictReader(file)] == list(split["test"])
+    assert sorted(index for indices in split.values() for index in indices.values()) == list(range(15))
     assert json.loads((alone / "result.json").read_text())["images"] == 5
     assert len(list((alone / "panels").iterdir())) == 1
     assert json.loads((alone / "config.json").read_text())["model"]["width"] == 4
@@ -128,6 +129,36 @@ def test_sigterm_saves_and_exits_0_and_the_same_command_goes_on(home, capsys):
     assert f"going on after step {step} of 6" in capsys.readouterr().out
     assert final_state(home / "stopped").step == 6
     assert json.loads((home / "stopped" / "result.json").read_text())["images"] == 5
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("where", ["train.workbench.prepare_run", "train.evaluate.test_run"])
+def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _tiny, capsys, monkeypatch):
+    before = signal.getsignal(number)
+    output = f"signal-{where.rpartition('.')[2]}-{number}"
+    with monkeypatch.context() as patch:
+        patch.setattr(where, lambda *_: os.kill(os.getpid(), number) or time.sleep(60))
+        assert main(typed(home, output)) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "stopped; the same command goes on from there"
+    assert signal.getsignal(number) is before
+    assert not (home / output / "result.json").exists()
+    assert main(typed(home, output)) == 0
+    assert (home / output / "result.json").exists()
+
+
+def test_a_comparison_of_one_run_from_its_command_line(home):
+    arguments = [flag if flag != "drive" else "--dataset=drive" for flag in typed(home, "compared")]
+    place = arguments.index("--loss.name")
+    arguments[place : place + 2] = ["--losses", "ce", "--fold", "1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "train.compare", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    result = json.loads((home / "compared" / "unet-ce-fold1" / "result.json").read_text())
+    assert (result["fold"], result["images"]) == (1, 5)
+    table = (home / "compared" / "table.md").read_text()
+    assert table in ended.stdout and f"{result['mean']['mIoU']:.3f}" in table
+    assert "<img" in (home / "compared" / "report.html").read_text()
 
 
 def free_port():

@@ -6,14 +6,12 @@ written in a folder of their own and moved into place when they are whole, so a 
 nothing that could be taken for data. Two processes that prepare the same set wait for each other.
 """
 
-import contextlib
-import fcntl
 import json
 import operator
 import os
 import pathlib
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +24,7 @@ from train.datasets.folder import Folder
 from train.datasets.membranes import Isbi2012, Snemi3d
 from train.datasets.mni152 import Mni152, Mni152Volume
 from train.datasets.photographs import Drive, Glas, MassachusettsRoads
+from train.whole_files import locked
 
 DATASETS: Mapping[str, type[SegmentationBuilder]] = {
     builder.name: builder
@@ -129,7 +128,8 @@ def prepare(
     target = home / state / str(builder_class.VERSION)
     if not _is_complete(target):
         try:
-            with _locked(home):
+            home.mkdir(parents=True, exist_ok=True)
+            with locked(home / ".lock"):
                 if not _is_complete(target):  # another process may have been at it
                     _write(builder_class(files=files, source=origin, data_dir=home / _STAGING), home, target)
         except (OSError, RuntimeError) as error:  # array_record raises the latter, for a full disk too
@@ -195,11 +195,3 @@ def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path)
     if len(sources) > 1:
         raise DatasetError(f"{home} holds data prepared from {' and '.join(sources)}; say which with --source")
     return max(found, key=lambda path: (path / _COMPLETE).stat().st_mtime_ns)
-
-
-@contextlib.contextmanager
-def _locked(home: pathlib.Path) -> Iterator[None]:
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # given back when the file is closed, by the end of the process too
-        yield
