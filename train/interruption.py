@@ -2,14 +2,13 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from train import parallel
-
 _Handler = Callable[[int, FrameType | None], None]
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupted(BaseException):
@@ -26,11 +25,14 @@ class StopRequest:
 
 
 @contextmanager
-def stop_requests() -> Iterator[StopRequest]:
+def stop_requests(processes: int) -> Iterator[StopRequest]:
     """Turns SIGTERM and SIGINT into a request, to be looked at where all can be saved.
 
     One that comes a second or more after the first stops at once: the first one's copies, as of a group of processes, do
-    not. With several hosts SIGTERM is left to jax, which tells all of them.
+    not.
+
+    Args:
+        processes: of the run; of several SIGTERM is left to jax, which tells all of them.
     """
     request, asked = StopRequest(), 0.0
 
@@ -43,10 +45,10 @@ def stop_requests() -> Iterator[StopRequest]:
         elif not request.requested:
             request.requested, asked = True, now
 
-    if parallel.process_count() > 1:
+    if processes > 1:
         yield request
     else:
-        with _handled_by(ask) as before:
+        with handled_by(ask, _STOPS) as before:
             yield request
 
 
@@ -59,14 +61,22 @@ def stops_at_once() -> Iterator[None]:
             signal.signal(each, handler)
         raise Interrupted("stopped; the same command goes on from there")
 
-    with _handled_by(stop) as before:
+    with handled_by(stop, _STOPS) as before:
         yield
 
 
 @contextmanager
-def _handled_by(handler: _Handler) -> Iterator[dict[int, Any]]:
-    """Yields the handlers that were there before, and are again afterwards."""
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+def handled_by(handler: _Handler, numbers: Iterable[int]) -> Iterator[dict[int, Any]]:
+    """Hands signals to a function.
+
+    Args:
+        handler: of the signal's number and the frame.
+        numbers: of the signals.
+
+    Yields:
+        The handlers that were there before, and are again afterwards.
+    """
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     for number in before:
         signal.signal(number, handler)
     try:

@@ -11,6 +11,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 
 from train.config import Config
+from train.interruption import handled_by
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
@@ -77,12 +78,7 @@ def _hand_on(process: SpawnProcess) -> Iterator[list[int]]:
         if process.pid is not None:
             process.terminate()
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, hand_on)
-    try:
+    # Those that are ignored, as SIGHUP under nohup, stay so.
+    numbers = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    with handled_by(hand_on, numbers):
         yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

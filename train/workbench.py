@@ -146,10 +146,12 @@ def open_folder(bench: Workbench) -> Path:
             # Last, for a folder without it is no run.
             write_json(folder / "config.json", to_json(config))
     except OSError as error:
-        raise RunError(
-            f"cannot write to {folder}: {error.strerror or error}; give another folder with --output"
-        ) from error
+        raise _unwritable(folder, error) from error
     return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write to {folder}: {error.strerror or error}; give another folder with --output")
 
 
 @contextmanager
@@ -160,7 +162,7 @@ def held(folder: Path) -> Iterator[None]:
         folder: of the run.
 
     Raises:
-        RunError: another one is training it, and has not ended within half a minute.
+        RunError: another one is training it, and has not ended within half a minute, or the folder cannot be written.
     """
     with ExitStack() as stack:
         if parallel.is_first():
@@ -168,6 +170,8 @@ def held(folder: Path) -> Iterator[None]:
                 stack.enter_context(locked(folder / ".lock", patience=_PATIENCE_SECONDS))
             except TimeoutError as error:
                 raise RunError(f"another process is training {folder}; wait for it, or stop it") from error
+            except OSError as error:
+                raise _unwritable(folder, error) from error
         yield
 
 
