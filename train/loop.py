@@ -49,11 +49,9 @@ def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
             state, progress = restored
             print(f"going on after step {int(state.step)} of {config.epochs * bench.epoch_steps}", flush=True)
         try:
-            with (
-                closing(_Loop(bench, folder, checkpoints, state, progress)) as loop,
-                stop_requests(parallel.process_count()) as stop,
-            ):
-                loop.go(stop)
+            with closing(_Loop(bench, folder, checkpoints, state, progress)) as loop:
+                with stop_requests(parallel.process_count()) as stop:
+                    loop.go(stop)
                 return loop.best
         except OSError as error:
             where = error.filename or folder

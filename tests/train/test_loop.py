@@ -336,6 +336,11 @@ with locked(Path({str(tmp_path)!r}) / ".lock"):
     other.communicate()
     with held(tmp_path):
         pass
+    (tmp_path / ".lock").unlink()
+    (tmp_path / ".lock").mkdir()
+    message = f"cannot write to {tmp_path}: Is a directory; give another folder with --output"
+    with pytest.raises(RunError, match=message), held(tmp_path):
+        pytest.fail("held nothing")
 
 
 def test_a_folder_that_cannot_be_written_any_more(whole, tmp_path, monkeypatch):
