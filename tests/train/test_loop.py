@@ -28,7 +28,7 @@ from tests.train.tiny_runs import (
 )
 from train import loop, workbench
 from train.checkpoints import CheckpointError, Checkpoints
-from train.config import DataConfig, OptimizerConfig
+from train.config import DataConfig, LossConfig, OptimizerConfig
 from train.interruption import Interrupted
 from train.logs import Logs
 from train.progress import Progress
@@ -121,6 +121,27 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_same_bits(step, whole, tmp_path
     assert train_tiny(folder) == whole[1]
     assert f"going on after step {step} of {STEPS}" in capsys.readouterr().out
     assert_same_run(folder, whole[0])
+
+
+@pytest.mark.parametrize(
+    "loss", [LossConfig(name="cwmi", options={"levels": 2}), LossConfig(name="wce")], ids=lambda loss: loss.name
+)
+def test_losses_of_two_phases_and_of_maps_go_on_to_the_same_bits(loss, tmp_path, monkeypatch):
+    losses = [line["loss"] for line in logged(train_twice(tmp_path, monkeypatch, loss=loss)) if "loss" in line]
+    # Cross entropy is log 2 at the start, in the first epoch of CWMI, which is no cross entropy afterwards.
+    near = [abs(value - np.log(2)) < 0.2 for value in losses]
+    assert near == ([True, True, False, False, False, False] if loss.name == "cwmi" else [False] * 6)
+
+
+def train_twice(folder, monkeypatch, **settings):
+    """Without and with a stop after the first epoch, to the same bits."""
+    train_tiny(folder / "whole", **settings)
+    at_step(monkeypatch, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        train_tiny(folder / "stopped", **settings)
+    train_tiny(folder / "stopped", **settings)
+    assert_same_run(folder / "stopped", folder / "whole")
+    return folder / "whole"
 
 
 def test_a_run_stopped_over_and_over(whole, tmp_path, monkeypatch):

@@ -60,14 +60,15 @@ def tiny_config(folder, **settings) -> Config:
 
 
 def tiny_bench(folder, dataset=None, **settings):
-    """`train.workbench.prepare_run` with the tiny network, and dice before cross entropy."""
+    """`train.workbench.prepare_run` with the tiny network, and dice before cross entropy unless a loss is given."""
     before, workbench.open_dataset = workbench.open_dataset, lambda *_, **__: dataset or Bright(12)
     try:
         bench = prepare_run(tiny_config(folder, **settings))
     finally:
         workbench.open_dataset = before
     schedule, optimizer = _optimizer(bench.config.optimizer)
-    return bench._replace(network=Tiny(), phases=PHASES, schedule=schedule, optimizer=optimizer)
+    phases = bench.phases if "loss" in settings else PHASES
+    return bench._replace(network=Tiny(), phases=phases, schedule=schedule, optimizer=optimizer)
 
 
 @functools.cache
