@@ -1,5 +1,7 @@
 """Plain lines where there is no terminal."""
 
+import sys
+
 import jax.numpy as jnp
 import pytest
 
@@ -29,3 +31,15 @@ def test_the_last_step_is_told_and_so_are_notes(capsys, clock):
         progress.report(1, jnp.ones(1))
         progress.note("epoch 1: done")
     assert capsys.readouterr().out.splitlines() == ["drive: step 1/1, loss 1, compiled", "epoch 1: done"]
+
+
+def test_a_terminal_has_a_bar_with_the_loss(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with Progress("drive", 4, 2, 1) as progress:
+        for step in range(2, 5):
+            progress.report(step, jnp.full(1, 0.1234567))
+        progress.note("epoch 1: done")
+    captured = capsys.readouterr()
+    assert captured.out == "epoch 1: done\n"
+    (last,) = captured.err.split("\r")[-1].strip().splitlines()
+    assert last.startswith("drive: 100%") and "4/4" in last and "loss=0.123" in last
