@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from pathlib import Path
 
 import tyro
 
@@ -41,22 +41,21 @@ def run(config: Config) -> int:
     from train import parallel
     from train.checkpoints import CheckpointError
     from train.evaluate import test_run
-    from train.interruption import Interrupted, stops_at_once
+    from train.interruption import Interrupted, stop_signals
     from train.loop import train_run
     from train.workbench import RunError, held, open_folder, prepare_run
 
     try:
         parallel.join_hosts()
-        # Several hosts stop together, which jax sees to while they train.
-        with stops_at_once() if parallel.process_count() == 1 else nullcontext():
+        with stop_signals(parallel.process_count()) as stop:
             parallel.check_batch_size(config.batch_size)
             bench = prepare_run(config)
-            folder = open_folder(bench)
-            with held(folder):
+            with held(Path(config.output)):
+                folder = open_folder(bench)
                 print(f"writing to {folder}", flush=True)
                 # One may have prepared the data for all.
                 parallel.wait_for_all()
-                best = train_run(bench, folder)
+                best = train_run(bench, folder, stop)
                 print(f"best epoch {best['epoch']}: validation mIoU {best['mIoU']:.4f}", flush=True)
                 test_run(bench, folder)
     except Interrupted as stopped:

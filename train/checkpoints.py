@@ -88,7 +88,9 @@ class Checkpoints:
             if step.isdigit():
                 try:
                     scores[int(step)] = _score(json.loads(path.read_text(encoding="utf-8")))
-                except (ValueError, KeyError, TypeError) as error:
+                except FileNotFoundError:
+                    pass  # removed meanwhile by a training that goes on
+                except (OSError, ValueError, KeyError, TypeError) as error:
                     self._move_aside(int(step), _reason(error))
         return scores
 

@@ -23,12 +23,13 @@ import tyro
 from cwmi_jax.losses import LOSSES
 from train.command_line import fail
 from train.config import Config, numeric_options, to_json
-from train.interruption import Interrupted, stops_at_once
+from train.interruption import Interrupted, stop_signals
 from train.presets import PRESETS
 from train.processes import Stopped, run_in_process
 from train.report import csv_text, failures, markdown
 from train.report_page import page
 from train.results import RunKey, differing, flat_settings, is_complete, read_rows, read_settings
+from train.whole_files import written_whole
 
 # Settings that this program sets, and the flag that does.
 _OURS = {"--loss.name": "--losses", "--model.name": "--models"}
@@ -94,7 +95,7 @@ def _start(plan: Plan, command: str) -> int:
     try:
         check_folders(plan)
         if not all(is_complete(key.folder) for key in plan):
-            with stops_at_once():
+            with stop_signals():
                 _open_data(next(iter(plan.values())))
     except Interrupted as stopped:
         print(stopped, flush=True)
@@ -131,10 +132,12 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
         if not any(option in numeric_options(loss) for loss in losses):
             raise ValueError(f"--loss.options {option} is of none of the losses {', '.join(losses)}")
     preset = PRESETS[comparison.dataset][1]
+    data = dataclasses.replace(preset.data, fold="all")
+    loss = dataclasses.replace(preset.loss, name=losses[0])
     config: Config = tyro.cli(
         Config,
         args=list(flags),
-        default=dataclasses.replace(preset, data=dataclasses.replace(preset.data, fold="all")),
+        default=dataclasses.replace(preset, data=data, loss=loss),
         prog=f"python -m train {comparison.dataset}",
         config=(tyro.conf.AvoidSubcommands,),
     )
@@ -176,8 +179,11 @@ def check_folders(plan: Plan) -> None:
     """Refuses to mix with runs of other settings.
 
     Raises:
-        ValueError: a folder holds a run with other settings, or its settings cannot be read.
+        ValueError: a folder holds a run with other settings, or its settings cannot be read; or the output is a run.
     """
+    output = next(iter(plan)).folder.parent
+    if (output / "config.json").exists():
+        raise ValueError(f"{output} is a run itself; give another --output")
     for key, config in plan.items():
         if not (key.folder / "config.json").exists():
             continue
@@ -231,7 +237,8 @@ def compare(plan: Plan, runner: Callable[[Config], int], command: str = "") -> i
         output = next(iter(plan)).folder.parent
         files = {"table.md": markdown(rows), "table.csv": csv_text(rows), "report.html": page(rows, command)}
         for name, content in files.items():
-            (output / name).write_text(content, encoding="utf-8")
+            with written_whole(output / name) as partial:
+                partial.write_text(content, encoding="utf-8")
     except ValueError as error:
         return fail(error)
     except OSError as error:

@@ -222,7 +222,10 @@ def _restore(bench: Workbench, folder: Path, choice: Choice) -> Restored:
 
 def _training_seconds(folder: Path) -> float | None:
     """The last that the logs say of it; None if they never did."""
-    return next((line["seconds"] for line in reversed([*read_metrics(folder)]) if "seconds" in line), None)
+    try:
+        return next((line["seconds"] for line in reversed([*read_metrics(folder)]) if "seconds" in line), None)
+    except OSError:
+        return None
 
 
 def _predictions(bench: Workbench, state: TrainState, indices: Sequence[int]) -> Iterator[tuple[str, Classes, Classes]]:

@@ -1,4 +1,4 @@
-"""What SIGTERM and Ctrl-C do: a run saves what it did and ends; what saves nothing ends at once."""
+"""What SIGTERM and Ctrl-C do: a run saves what it did and ends; what has nothing to save ends at once."""
 
 import signal
 import time
@@ -7,80 +7,91 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_Handler = Callable[[int, FrameType | None], None]
 _STOPS = (signal.SIGTERM, signal.SIGINT)
+_COPIES_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
-    """The process was asked to stop, and everything that it did is saved.
+    """The process was asked to stop, and nothing is lost: the same command goes on.
 
     As KeyboardInterrupt it is no `Exception`: it can come anywhere, and is not for whoever handles errors there.
     """
 
+    def __init__(self, message: str = "stopped; the same command goes on from there") -> None:
+        """Takes what a person is told."""
+        super().__init__(message)
 
-class StopRequest:
-    """Whether a signal has asked the process to stop."""
 
-    requested = False
+class StopSignals:
+    """Whether the process was asked to stop, and whether it does so at once.
+
+    Attributes:
+        requested: by a signal.
+    """
+
+    def __init__(self) -> None:
+        """No signal has come."""
+        self.requested = False
+        self._first = 0.0
+        self._deferred = False
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """A signal is a request that is looked at where all can be saved, and at the end at the latest."""
+        self._deferred = True
+        try:
+            yield
+        finally:
+            self._deferred = False
+        if self.requested:
+            raise Interrupted
+
+    def came(self) -> bool:
+        """Takes note of a signal; False for one that is neither the first nor its copy, as a group of processes gets."""
+        now = time.monotonic()
+        if self.requested:
+            return now - self._first < _COPIES_SECONDS
+        self.requested, self._first = True, now
+        if not self._deferred:
+            raise Interrupted
+        return True
 
 
 @contextmanager
-def stop_requests(processes: int) -> Iterator[StopRequest]:
-    """Turns SIGTERM and SIGINT into a request, to be looked at where all can be saved.
-
-    One that comes a second or more after the first stops at once: the first one's copies, as of a group of processes, do
-    not.
+def stop_signals(processes: int = 1) -> Iterator[StopSignals]:
+    """SIGTERM and SIGINT raise `Interrupted`; one a second or more after the first does what it did before.
 
     Args:
         processes: of the run; of several SIGTERM is left to jax, which tells all of them.
-    """
-    request, asked = StopRequest(), 0.0
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        now = time.monotonic()
-        if request.requested and now - asked >= 1:
+    Yields:
+        What has come, and the means to defer it.
+    """
+    stop = StopSignals()
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in _STOPS}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not stop.came():
             signal.signal(number, before[number])
             signal.raise_signal(number)
-        elif not request.requested:
-            request.requested, asked = True, now
 
-    if processes > 1:
-        yield request
-    else:
-        with handled_by(ask, _STOPS) as before:
-            yield request
+    with handled_by(handle, _STOPS if processes == 1 else ()):
+        yield stop
 
 
 @contextmanager
-def stops_at_once() -> Iterator[None]:
-    """SIGTERM and SIGINT raise `Interrupted` where nothing is lost by it; a second one does what it did before."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for each, handler in before.items():
-            signal.signal(each, handler)
-        raise Interrupted("stopped; the same command goes on from there")
-
-    with handled_by(stop, _STOPS) as before:
-        yield
-
-
-@contextmanager
-def handled_by(handler: _Handler, numbers: Iterable[int]) -> Iterator[dict[int, Any]]:
-    """Hands signals to a function.
+def handled_by(handler: Callable[[int, FrameType | None], None], numbers: Iterable[int]) -> Iterator[None]:
+    """Hands signals to a function, until the end of the context.
 
     Args:
         handler: of the signal's number and the frame.
         numbers: of the signals.
-
-    Yields:
-        The handlers that were there before, and are again afterwards.
     """
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
-    for number in before:
-        signal.signal(number, handler)
     try:
-        yield before
+        for number in before:
+            signal.signal(number, handler)
+        yield
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.record_writer import RecordWriter
 
 from train import parallel
 from train.whole_files import written_whole
@@ -37,9 +38,11 @@ class Logs:
         with written_whole(path) as partial:
             partial.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
         (folder / "tensorboard").mkdir(exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{step}"
         # Not SummaryWriter: it writes in a thread, and once that has failed, on a full disk say, it waits forever.
-        self._board = EventsWriter(str(folder / "tensorboard" / "events"), f".{step}")
+        self._board = RecordWriter(str(folder / "tensorboard" / name))
         self._file = path.open("a", encoding="utf-8")
+        self._event(0, file_version="brain.Event:2")
         self._event(step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, step: int, epoch: int, values: dict[str, float]) -> None:
@@ -65,7 +68,7 @@ class Logs:
             self._board.flush()
 
     def _event(self, step: int, **content: Any) -> None:
-        self._board.write_event(Event(step=step, wall_time=time.time(), **content))
+        self._board.write(Event(step=step, wall_time=time.time(), **content).SerializeToString())
 
     def close(self) -> None:
         """Closes them. Everything was written before, or an error has said that it cannot be."""
@@ -79,7 +82,7 @@ class Logs:
 def read_metrics(folder: Path) -> Iterator[dict[str, Any]]:
     """The lines of a run's `metrics.jsonl`, without those that were cut off when a process was killed."""
     path = folder / _METRICS
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []:
         with contextlib.suppress(ValueError):
             values = json.loads(line)
             if isinstance(values, dict) and "step" in values:

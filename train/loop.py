@@ -15,7 +15,7 @@ import numpy as np
 from train import parallel
 from train.checkpoints import SCORE, Checkpoints
 from train.examples import largest_shape
-from train.interruption import Interrupted, StopRequest, stop_requests
+from train.interruption import Interrupted, StopSignals, stop_signals
 from train.logs import Logs
 from train.losses import Phase, map_functions, phase_at
 from train.panels import panel_batch, panels_of
@@ -25,12 +25,13 @@ from train.steps import TrainState
 from train.workbench import RunError, Workbench, initial_state
 
 
-def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
+def train_run(bench: Workbench, folder: Path, stop: StopSignals | None = None) -> dict[str, float]:
     """Trains from the latest checkpoint, or from the start, to the end.
 
     Args:
         bench: of `prepare_run`.
         folder: of `open_folder`.
+        stop: the signals that stop the run, if they are handled already.
 
     Returns:
         The best scores of the validation images.
@@ -40,6 +41,9 @@ def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
         RunError: the loss is not a number, or a file cannot be read or written.
         CheckpointError: a checkpoint cannot be written or read.
     """
+    if stop is None:
+        with stop_signals(parallel.process_count()) as stop:
+            return train_run(bench, folder, stop)
     config = bench.config
     with closing(Checkpoints(folder / "checkpoints")) as checkpoints:
         state = initial_state(bench)
@@ -50,7 +54,7 @@ def train_run(bench: Workbench, folder: Path) -> dict[str, float]:
             print(f"going on after step {int(state.step)} of {config.epochs * bench.epoch_steps}", flush=True)
         try:
             with closing(_Loop(bench, folder, checkpoints, state, progress)) as loop:
-                with stop_requests(parallel.process_count()) as stop:
+                with stop.deferred():
                     loop.go(stop)
                 return loop.best
         except OSError as error:
@@ -101,7 +105,7 @@ class _Loop:
         self.steps: dict[int, Callable] = {}
         self.logs = Logs(folder, self.step)
 
-    def go(self, stop: StopRequest) -> None:
+    def go(self, stop: StopSignals) -> None:
         config, bench = self.bench.config, self.bench
         total = config.epochs * bench.epoch_steps
         name = f"{config.data.dataset} {config.model.name} {config.loss.name} fold {config.data.fold}"
@@ -115,7 +119,7 @@ class _Loop:
                     self._look(epoch)
                 if within + 1 == bench.epoch_steps:
                     self._end_epoch(epoch, progress)
-                if parallel.all_stop(stop.requested, self.step) and self.step < total:
+                if parallel.all_stop(stop.requested, self.step):
                     self._look(epoch, write=False)
                     self._save(None)
                     self.checkpoints.wait()

@@ -6,13 +6,14 @@ import os
 import pathlib
 import re
 import threading
-import uuid
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from train.whole_files import written_whole
 
 Array = npt.NDArray[Any]
 MapFunction = Callable[[Array], Array]
@@ -143,16 +144,10 @@ def _read(path: pathlib.Path, shape: tuple[int, ...]) -> Array | None:
 
 
 def _write(path: pathlib.Path, array: Array) -> None:
-    """Writes under another name first: a reader, or a run that is taken up again, never sees half a file."""
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    """A reader, or a run that is taken up again, never sees half a file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                np.save(file, array)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with written_whole(path) as partial, partial.open("wb") as file:
+            np.save(file, array)
     except OSError as error:
         raise OSError(error.errno, f"cannot keep a weight map: {error.strerror}", str(path)) from error

@@ -1,15 +1,13 @@
 """Files that several processes share: written whole or not at all, and locks that end with the process that holds them."""
 
-import errno
 import fcntl
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.2
-# What file systems without locks answer.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -19,14 +17,18 @@ def written_whole(path: Path) -> Iterator[Path]:
     Args:
         path: of the file; one that is there is replaced.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    yield partial
-    partial.replace(path)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
 def locked(path: Path, *, patience: float = float("inf")) -> Iterator[None]:
-    """Holds a file that no other process holds; where the file system knows no locks, all do.
+    """Holds a file that no other process holds.
 
     Args:
         path: of the lock, made if it is not there, and left there.
@@ -34,6 +36,7 @@ def locked(path: Path, *, patience: float = float("inf")) -> Iterator[None]:
 
     Raises:
         TimeoutError: another process still holds it.
+        OSError: the file cannot be made, or the file system has no locks.
     """
     until = time.monotonic() + patience
     with path.open("w") as file:
@@ -46,8 +49,4 @@ def locked(path: Path, *, patience: float = float("inf")) -> Iterator[None]:
                 if time.monotonic() >= until:
                     raise TimeoutError(f"another process holds {path}") from None
                 time.sleep(_POLL_SECONDS)
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-                break
         yield

@@ -5,6 +5,7 @@ A run lives in a folder: `config.json`, `split.json` (which image is trained on,
 """
 
 import dataclasses
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,9 +30,11 @@ from train.steps import TrainState, create_state
 from train.whole_files import locked
 
 # Written before the first step; a run that was killed in between has some of them.
-_FIRST = ("split.json", "statistics.json", "config.json")
+_FIRST = {"split.json", "statistics.json"}
 # For a process that was told to stop, and still saves.
 _PATIENCE_SECONDS = 30
+# What file systems without locks answer; there it is up to people.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class RunError(RuntimeError):
@@ -131,6 +134,7 @@ def open_folder(bench: Workbench) -> Path:
     folder = Path(config.output)
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _check_own(folder)
         if (folder / "config.json").exists():
             changed = differing(flat_settings(to_json(read_config(folder))), flat_settings(to_json(config)))
             if changed:
@@ -139,8 +143,6 @@ def open_folder(bench: Workbench) -> Path:
                 )
             _check_images(bench, folder)
         elif parallel.is_first():
-            if any(path.name.removeprefix(".").removesuffix(".partial") not in _FIRST for path in folder.iterdir()):
-                raise RunError(f"{folder} is no run, and is not empty; give another folder with --output")
             write_json(folder / "split.json", _split_by_name(bench))
             write_json(folder / "statistics.json", _statistics(bench))
             # Last, for a folder without it is no run.
@@ -162,17 +164,28 @@ def held(folder: Path) -> Iterator[None]:
         folder: of the run.
 
     Raises:
-        RunError: another one is training it, and has not ended within half a minute, or the folder cannot be written.
+        RunError: another one is training it, and has not ended within half a minute; or the folder holds something else,
+            or cannot be written.
     """
     with ExitStack() as stack:
         if parallel.is_first():
             try:
+                folder.mkdir(parents=True, exist_ok=True)
+                _check_own(folder)
                 stack.enter_context(locked(folder / ".lock", patience=_PATIENCE_SECONDS))
             except TimeoutError as error:
                 raise RunError(f"another process is training {folder}; wait for it, or stop it") from error
             except OSError as error:
-                raise _unwritable(folder, error) from error
+                if error.errno not in _NO_LOCKS:
+                    raise _unwritable(folder, error) from error
         yield
+
+
+def _check_own(folder: Path) -> None:
+    known = {path.name for path in folder.iterdir()}
+    # Hidden ones are locks, and what was being written by a process that was killed.
+    if "config.json" not in known and any(not name.startswith(".") for name in known - _FIRST):
+        raise RunError(f"{folder} is no run, and is not empty; give another folder with --output")
 
 
 def reopen_run(folder: Path, *, source: Path | None = None) -> Workbench:
@@ -220,7 +233,7 @@ def read_json(path: Path) -> Any:
 
 def _check_images(bench: Workbench, folder: Path) -> None:
     same = read_json(folder / "split.json") == _split_by_name(bench)
-    if not same or read_json(folder / "statistics.json").get("checksum") != bench.statistics.checksum:
+    if not same or read_json(folder / "statistics.json").get("checksum") != bench.dataset.checksum:
         raise RunError(
             f"{folder} was trained on other images or masks than {bench.config.data.dataset!r} has now; see its split.json"
         )
@@ -236,7 +249,7 @@ def _statistics(bench: Workbench) -> dict[str, Any]:
     """What `train.predict` needs to know of the data, and what they are known by."""
     dataset = bench.dataset
     return {
-        "checksum": bench.statistics.checksum,
+        "checksum": dataset.checksum,
         "mean": bench.statistics.mean.tolist(),
         "deviation": bench.statistics.deviation.tolist(),
         "classes": dataset.classes,

@@ -22,7 +22,7 @@ class Example(NamedTuple):
 class Bright:
     """Noise, of which the brighter half is class 1 but for one pixel in ten."""
 
-    name, classes, channels = "bright", 2, 1
+    name, classes, channels, checksum = "bright", 2, 1, 0
 
     def __init__(self, count=9, shapes=SHAPES):
         self.names = tuple(f"image {number}" for number in range(count))

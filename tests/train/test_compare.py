@@ -169,6 +169,16 @@ def test_a_failed_run_loses_no_other_and_is_tried_again(tmp_path, capsys):
     assert again.names == ["unet-ce-fold0", "unet-ce-fold1"]
 
 
+def test_a_run_is_no_place_for_a_comparison(tmp_path, capsys):
+    write_run(dataclasses.replace(PRESETS["demo"][1], output=str(tmp_path)), {"mIoU": [0.5]})
+    assert train.__main__.main(["demo", "--fold", "all", "--output", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path} is a run itself; give another --output\n"
+
+
+def test_one_epoch_is_enough_for_losses_of_one_phase(tmp_path):
+    assert len(plan_of(tmp_path, "--epochs=1", losses="ce,dice", dataset="drive")) == 6
+
+
 def test_a_folder_of_other_settings_is_refused_before_anything_is_run(tmp_path, capsys, monkeypatch):
     runner = Runner()
     monkeypatch.setattr(module, "run_in_process", runner)

@@ -37,9 +37,8 @@ def test_what_is_newer_than_the_checkpoint_and_what_was_cut_off_goes(tmp_path):
 
 def test_a_disk_that_fills_up_is_an_error_at_once_and_closing_is_none(tmp_path):
     logs = Logs(tmp_path, 0)
-    records = logs._board._py_recordio_writer
-    records._writer.close()
-    with Path("/dev/full").open("wb", buffering=0) as records._writer:
+    logs._board._writer.close()
+    with Path("/dev/full").open("wb") as logs._board._writer:
         with pytest.raises(OSError, match="No space left on device"):
             logs.write(20, 1, {"loss": 0.5})
         logs.close()

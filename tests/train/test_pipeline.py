@@ -63,7 +63,7 @@ def test_statistics_are_those_of_all_training_pixels():
         def __getitem__(self, index):
             return super().__getitem__(index)._replace(image=images[index])
 
-    mean, deviation, _ = channel_statistics(Noise(6, ((7, 8),)), np.array([0, 2, 5]))
+    mean, deviation = channel_statistics(Noise(6, ((7, 8),)), np.array([0, 2, 5]))
     np.testing.assert_allclose(mean, images[[0, 2, 5]].mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(deviation, images[[0, 2, 5]].std((0, 1, 2)), rtol=1e-5)
     assert mean.dtype == deviation.dtype == np.float32
@@ -71,7 +71,7 @@ def test_statistics_are_those_of_all_training_pixels():
 
 def test_images_of_any_size_weigh_the_same_and_a_constant_channel_is_not_scaled():
     dataset = Painted(2, ((3, 1), (9, 1)))
-    mean, deviation, _ = channel_statistics(dataset, [0, 1])
+    mean, deviation = channel_statistics(dataset, [0, 1])
     # Rows 0, 1, 2 and 0 to 8: means 1 and 4, variances 2/3 and 20/3; columns are all 0.
     np.testing.assert_allclose(mean, [0.5, 2.5, 0])
     np.testing.assert_allclose(deviation, [0.5, np.sqrt(22 / 6 + 1.5**2), 1])

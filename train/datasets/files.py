@@ -194,7 +194,8 @@ def _listed(values: list[Any]) -> str:
 
 class _Raised(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        raise ValueError(record.getMessage())
+        if "TiffPages" in record.getMessage():
+            raise ValueError(record.getMessage())
 
 
 @contextlib.contextmanager
@@ -215,7 +216,7 @@ def _one_line(path: pathlib.Path) -> Iterator[None]:
             # Pillow warns of "corrupt EXIF data" in a cut TIFF before it raises.
             warnings.simplefilter("ignore", UserWarning)
             yield
-    except DatasetError:
+    except (DatasetError, MemoryError):
         raise
     except PIL.Image.DecompressionBombError as error:
         raise DatasetError(f"{path}: {error}; cut it into tiles") from error

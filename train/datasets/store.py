@@ -11,7 +11,8 @@ import operator
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ DATASETS: Mapping[str, type[SegmentationBuilder]] = {
 }
 
 _STAGING = ".unfinished"
-_COMPLETE = "complete.json"  # written last: the size of every other file
+_COMPLETE = "complete.json"  # written last: the size of every other file, and a checksum of what they hold
 _SCALE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 
 
@@ -62,6 +63,7 @@ class SegmentationDataset:
         names: Name of each example.
         original_splits: Part of the original set that each example comes from, empty where there is none.
         facts: Everything recorded with the data, such as the seed of a draw.
+        checksum: Of every pixel of the images and labels.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
@@ -79,7 +81,8 @@ class SegmentationDataset:
         self.spatial_dims: int = self.facts["spatial_dims"]
         self.names: tuple[str, ...] = tuple(self.facts["names"])
         self.original_splits: tuple[str, ...] = tuple(self.facts["original_splits"])
-        self._examples = builder.as_data_source("+".join(sorted(builder.info.splits)))
+        self.checksum: int = json.loads((path / _COMPLETE).read_text())["checksum"]
+        self._examples = _source(builder)
 
     def __reduce__(self) -> tuple[type["SegmentationDataset"], tuple[pathlib.Path]]:
         return type(self), (self.path,)
@@ -167,7 +170,7 @@ def _write(builder: SegmentationBuilder, home: pathlib.Path, target: pathlib.Pat
         builder.download_and_prepare(download_dir=staging / "downloads")
         written = pathlib.Path(builder.data_path)
         sizes = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
-        (written / _COMPLETE).write_text(json.dumps(sizes, indent=1))
+        (written / _COMPLETE).write_text(json.dumps({"checksum": _checksum(builder), "sizes": sizes}, indent=1))
         if target.exists():  # damaged, or it would have been taken
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -176,11 +179,23 @@ def _write(builder: SegmentationBuilder, home: pathlib.Path, target: pathlib.Pat
         shutil.rmtree(staging, ignore_errors=True)
 
 
+def _source(builder: tfds.core.DatasetBuilder) -> Sequence[Mapping[str, Any]]:
+    return builder.as_data_source("+".join(sorted(builder.info.splits)))
+
+
+def _checksum(builder: tfds.core.DatasetBuilder) -> int:
+    checksum = 0
+    for example in _source(builder):
+        for part in (example["name"], example["image"].tobytes(), example["label"].tobytes()):
+            checksum = zlib.crc32(part, checksum)
+    return checksum
+
+
 def _is_complete(path: pathlib.Path) -> bool:
     try:
-        sizes = json.loads((path / _COMPLETE).read_text())
+        sizes = json.loads((path / _COMPLETE).read_text())["sizes"]
         return all((path / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):
         return False
 
 

@@ -106,6 +106,17 @@ def test_a_changed_folder_is_prepared_anew_and_the_old_state_stays(source, data)
     assert prepare("folder", data_dir=data, source=source) == third
 
 
+def test_the_checksum_is_of_the_pixels_and_of_nothing_else(source, data, tmp_path):
+    before = open_dataset("folder", data_dir=data, source=source).checksum
+    os.utime(source / "images" / "a.png", ns=(1, 1))
+    assert open_dataset("folder", data_dir=data, source=source).checksum == before
+    moved = source.rename(tmp_path / "moved")
+    assert open_dataset("folder", data_dir=tmp_path / "other", source=moved).checksum == before
+    mask = moved / "masks" / "a.png"
+    PIL.Image.fromarray(255 - np.asarray(PIL.Image.open(mask))).save(mask)
+    assert open_dataset("folder", data_dir=tmp_path / "other", source=moved).checksum != before
+
+
 def test_a_failure_loses_nothing(source, data):
     path = prepare("folder", data_dir=data, source=source)
     before = stamps(path)
