@@ -1,6 +1,7 @@
 """The presets have the paper's values."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -55,6 +56,13 @@ def test_crops():
 )
 def test_the_expected_scores_are_those_of_table_1(name, scores):
     assert scores in PRESETS[name][0]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_says_what_to_expect_and_how_long_it_takes(name):
+    described = " ".join(PRESETS[name][0].split())
+    assert re.search(r"Expected[\w ]*: mIoU \.\d+", described) or name == "isbi2012"
+    assert re.search(r"Time on 2 CPU cores: (\d+ hours \(\d+ steps\)|\d to \d minutes)\.", described)
 
 
 @pytest.mark.parametrize("name", PRESETS)
