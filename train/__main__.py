@@ -9,6 +9,7 @@ import tyro
 
 from train.command_line import fail
 from train.config import Config
+from train.interruption import Interrupted, leave, stop_signals
 from train.presets import PRESETS
 
 
@@ -37,19 +38,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(config: Config) -> int:
     """Trains, tests and reports a run of one fold; see `main`."""
-    # Here, so that `--help` and a wrong setting answer at once, before jax is loaded.
-    from train import parallel
-    from train.checkpoints import CheckpointError
-    from train.evaluate import test_run
-    from train.interruption import Interrupted, stop_signals
-    from train.loop import train_run
-    from train.workbench import RunError, held, open_folder, prepare_run
-
+    try:
+        with stop_signals():
+            # Here, so that `--help` and a wrong setting answer at once, before jax is loaded.
+            from train import parallel
+            from train.checkpoints import CheckpointError
+            from train.evaluate import test_run
+            from train.loop import train_run
+            from train.workbench import RunError, check_loss, held, open_folder, prepare_run
+    except Interrupted as stopped:
+        print(stopped, flush=True)
+        return 0
     try:
         parallel.join_hosts()
         with stop_signals(parallel.process_count()) as stop:
             parallel.check_batch_size(config.batch_size)
             bench = prepare_run(config)
+            check_loss(bench)
             with held(Path(config.output)):
                 folder = open_folder(bench)
                 print(f"writing to {folder}", flush=True)
@@ -67,4 +72,4 @@ def run(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -23,7 +23,7 @@ import tyro
 from cwmi_jax.losses import LOSSES
 from train.command_line import fail
 from train.config import Config, numeric_options, to_json
-from train.interruption import Interrupted, stop_signals
+from train.interruption import Interrupted, leave, stop_signals
 from train.presets import PRESETS
 from train.processes import Stopped, run_in_process
 from train.report import csv_text, failures, markdown
@@ -250,4 +250,4 @@ def compare(plan: Plan, runner: Callable[[Config], int], command: str = "") -> i
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -7,6 +7,7 @@ made: before data are read, and before anything is written.
 import dataclasses
 import inspect
 import math
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -50,6 +51,11 @@ class DataConfig:
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     workers: int = 2
     prefetch: int = 2
+
+    @property
+    def map_folder(self) -> str:
+        """Where weight maps are kept."""
+        return os.path.join(self.folder, "maps")
 
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range."""

@@ -125,7 +125,7 @@ def evaluate_run(bench: Workbench, folder: Path, output: Path, *, part: Part, ch
 
     Returns:
         What `result.json` holds: `dataset`, `model`, `loss`, `fold`, `folds`, `seed`, `part`, `checkpoint`, its `step` and
-        `epoch` (from 1), `best_epoch` of the training until then, `seconds` of the training as far as it went, `images`
+        `epoch` (from 1, of `epochs`), `best_epoch` of the training until then, `seconds` of the training so far, `images`
         (how many), `mean` and `deviation` (of a sample; 0 for one image) of each score over the images, and
         `evaluation_seconds`. Empty in processes other than the first.
 
@@ -157,6 +157,7 @@ def evaluate_run(bench: Workbench, folder: Path, output: Path, *, part: Part, ch
         "checkpoint": choice,
         "step": step,
         "epoch": -(-step // bench.epoch_steps),
+        "epochs": config.epochs,
         "best_epoch": restored.progress["best"].get("epoch"),
         "seconds": _training_seconds(folder),
         "images": len(rows),
@@ -202,7 +203,8 @@ def score_table(result: Mapping[str, Any]) -> str:
     """Lines that show what `evaluate_run` returns."""
     title = (
         f"{result['part']}: {result['images']} images of {result['dataset']}, fold {result['fold']} of {result['folds']}, "
-        f"{result['model']} with {result['loss']}, {result['checkpoint']} checkpoint (epoch {result['epoch']})"
+        f"{result['model']} with {result['loss']}, {result['checkpoint']} checkpoint "
+        f"(epoch {result['epoch']} of {result['epochs']})"
     )
     lines = [f"  {name:12}{mean:10.4f} +- {result['deviation'][name]:.4f}" for name, mean in result["mean"].items()]
     return "\n".join([title, *lines])

@@ -1,11 +1,13 @@
 """What SIGTERM and Ctrl-C do: a run saves what it did and ends; what has nothing to save ends at once."""
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 _COPIES_SECONDS = 1.0
@@ -27,7 +29,10 @@ class StopSignals:
 
     Attributes:
         requested: by a signal.
+        ever: whether any has come in this process.
     """
+
+    ever = False
 
     def __init__(self) -> None:
         """No signal has come."""
@@ -43,6 +48,10 @@ class StopSignals:
             yield
         finally:
             self._deferred = False
+        self.check()
+
+    def check(self) -> None:
+        """Raises `Interrupted` if a signal has come: Python loses what is raised in the middle of some callbacks."""
         if self.requested:
             raise Interrupted
 
@@ -51,7 +60,7 @@ class StopSignals:
         now = time.monotonic()
         if self.requested:
             return now - self._first < _COPIES_SECONDS
-        self.requested, self._first = True, now
+        self.requested, self._first, StopSignals.ever = True, now, True
         if not self._deferred:
             raise Interrupted
         return True
@@ -77,6 +86,16 @@ def stop_signals(processes: int = 1) -> Iterator[StopSignals]:
 
     with handled_by(handle, _STOPS if processes == 1 else ()):
         yield stop
+        stop.check()
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process; after a signal at once, for threads that were left in the middle of their work crash otherwise."""
+    if not StopSignals.ever:
+        sys.exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @contextmanager

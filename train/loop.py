@@ -91,7 +91,7 @@ class _Loop:
             seed=config.seed,
             augmentation=config.data.augmentation,
             maps=map_functions(config.loss),
-            map_folder=Path(config.data.folder) / "maps",
+            map_folder=config.data.map_folder,
             **shared,
         )
         if progress["stream"] is not None:

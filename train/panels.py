@@ -102,7 +102,7 @@ def panel_batch(dataset: SegmentationDataset, indices: Indices, *, config: Confi
         batch_size=len(shown),
         shape=shape,
         maps=map_functions(config.loss),
-        map_folder=Path(config.data.folder) / "maps",
+        map_folder=config.data.map_folder,
     )
     return next(iter(batches))
 

@@ -118,7 +118,7 @@ def training_batches(
         check_square(shape)
     # grain numbers the passes by adding to the seed: neighbouring seeds would draw the same orders, one pass apart.
     order_seed, augmentation_seed = (int(state) for state in np.random.SeedSequence(seed).generate_state(2))
-    cache = _map_cache(dataset, maps, map_folder)
+    cache = map_cache(dataset, maps, map_folder)
     stream = (
         grain.MapDataset.source(chosen)
         .shuffle(order_seed)
@@ -176,7 +176,7 @@ def evaluation_batches(
     check_indices(dataset, indices)
     share = _share(batch_size, process_index, process_count)
     sides = tuple(shape) or largest_shape(dataset, indices)
-    cache = _map_cache(dataset, maps, map_folder)
+    cache = map_cache(dataset, maps, map_folder)
 
     def load(index: int) -> Sample:
         sample = _load(dataset, statistics, cache, index)
@@ -218,9 +218,10 @@ def _position(place: int, share: int, process_index: int, process_count: int) ->
     return (step * process_count + process_index) * share + member
 
 
-def _map_cache(
+def map_cache(
     dataset: Examples, maps: Mapping[str, MapFunction] | None, folder: str | os.PathLike[str] | None
 ) -> MapCache:
+    """The maps of a data set's images; see `MapCache`."""
     return MapCache(maps or {}, dataset=dataset.name, classes=dataset.classes, folder=folder)
 
 

@@ -160,7 +160,9 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
             f"{path}: has {dims} spatial axes, and the run was trained on images of {trained.spatial_dims}"
         )
     if channels != wanted:
-        raise DatasetError(f"{path}: has {_channels(channels)}, and the run was trained on images of {wanted}")
+        raise DatasetError(
+            f"{path}: has {_channels(channels)}, and the run was trained on images of {wanted}; convert it"
+        )
     image = values.astype(np.float32) / np.float32(_FULL_SCALE[values.dtype])
     standardised = (image - trained.statistics.mean) / trained.statistics.deviation
 

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -26,7 +27,7 @@ class Preparation:
         folder: where prepared data sets are kept; `--data.folder` of a run.
     """
 
-    name: tyro.conf.Positional[str]
+    name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="NAME")]]
     source: str = ""
     folder: str = "data"
 

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 
 from train.config import Config
-from train.interruption import handled_by
+from train.interruption import handled_by, leave
 
 _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 
@@ -59,7 +58,7 @@ def _child(target: Callable[[Config], int], config: Config) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    sys.exit(target(config))
+    leave(target(config))
 
 
 def _follow(parent: multiprocessing.process.BaseProcess) -> None:

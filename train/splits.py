@@ -91,7 +91,7 @@ def cross_validation(
             f"{count} images are too few for fold {fold} of {folds}: they give {train.size} for training, "
             f"{validation.size} for validation and {test.size} for the test"
             + (f", {gap} left out on each side of a run" if blocks else "")
-            + "; add images, or lower folds, validation_fraction or gap"
+            + "; add images, or lower data.folds, data.validation_fraction or data.gap"
         )
     return Split(train, validation, test)
 

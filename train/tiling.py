@@ -69,7 +69,7 @@ def predict_tiled(
 def check_tiles(tile: int, overlap: int, multiple: int) -> None:
     """Raises a ValueError unless tiles can be laid out so; see `predict_tiled`."""
     if tile < 1 or tile % multiple:
-        raise ValueError(f"tile must be a multiple of {multiple} for this network, got {tile}")
+        raise ValueError(f"tile must be a positive multiple of {multiple} for this network, got {tile}")
     if not 0 <= overlap <= tile - multiple:
         raise ValueError(f"overlap must be 0 to {tile - multiple} for tiles of {tile}, got {overlap}")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -20,10 +21,11 @@ from train import parallel
 from train.checkpoints import write_json
 from train.config import Config, ModelConfig, flat_settings, from_json, to_json
 from train.datasets import SegmentationDataset, open_dataset
-from train.losses import Phase, phases
+from train.examples import largest_shape
+from train.losses import Phase, map_functions, phases
 from train.models import create_model
 from train.optimizer import create_optimizer, learning_rate
-from train.pipeline import Statistics, channel_statistics
+from train.pipeline import Statistics, channel_statistics, map_cache
 from train.results import differing
 from train.splits import Split, cross_validation
 from train.steps import TrainState, create_state
@@ -87,6 +89,11 @@ def prepare_run(config: Config) -> Workbench:
         gap=data.gap,
     )
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
+    if config.optimizer.accumulate > config.epochs * epoch_steps:
+        raise ValueError(
+            f"optimizer.accumulate must be at most the {config.epochs * epoch_steps} batches of the run, "
+            f"got {config.optimizer.accumulate}"
+        )
     schedule = learning_rate(config.optimizer, config.epochs, epoch_steps)
     network = network_of(config.model, classes=dataset.classes, spatial_dims=dataset.spatial_dims)
     return Workbench(
@@ -100,6 +107,31 @@ def prepare_run(config: Config) -> Workbench:
         phases=phases(config.loss, dataset.spatial_dims),
         epoch_steps=epoch_steps,
     )
+
+
+def check_loss(bench: Workbench) -> None:
+    """Makes sure that the loss can be computed of such images, without computing it.
+
+    Raises:
+        ValueError: it is not for so many classes, axes or pixels.
+    """
+    config, dataset = bench.config, bench.dataset
+    sides = config.data.augmentation.crop or largest_shape(dataset, bench.split.train)
+    logits = jax.ShapeDtypeStruct((1, *sides, 1 if dataset.classes == 2 else dataset.classes), jnp.float32)
+    labels, where = (jax.ShapeDtypeStruct((1, *sides), dtype) for dtype in (jnp.int32, jnp.bool_))
+    example = dataset[int(bench.split.train[0])]
+    try:
+        whole = map_cache(dataset, map_functions(config.loss), config.data.map_folder)(example.name, example.label)
+        for phase in bench.phases:
+            maps = {
+                keyword: jax.ShapeDtypeStruct((1, *sides, *whole[keyword].shape[len(sides) :]), whole[keyword].dtype)
+                for keyword in phase.maps
+            }
+            jax.eval_shape(phase.loss, logits, labels, where=where, **maps)
+    except ValueError as error:
+        raise ValueError(f"loss.name {config.loss.name} does not fit {dataset.name}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
 
 
 def network_of(config: ModelConfig, *, classes: int, spatial_dims: int) -> nn.Module:
@@ -139,17 +171,27 @@ def open_folder(bench: Workbench) -> Path:
             changed = differing(flat_settings(to_json(read_config(folder))), flat_settings(to_json(config)))
             if changed:
                 raise RunError(
-                    f"{folder} holds a run with other settings: {', '.join(changed)}; give another folder with --output"
+                    f"{folder} holds a run with other settings: {', '.join(changed)}; give another folder "
+                    f"with --output, or remove this one"
                 )
             _check_images(bench, folder)
         elif parallel.is_first():
             write_json(folder / "split.json", _split_by_name(bench))
             write_json(folder / "statistics.json", _statistics(bench))
             # Last, for a folder without it is no run.
-            write_json(folder / "config.json", to_json(config))
+            write_json(folder / "config.json", to_json(_with_whole_paths(config)))
     except OSError as error:
         raise _unwritable(folder, error) from error
     return folder
+
+
+def _with_whole_paths(config: Config) -> Config:
+    """For those who read it from another folder."""
+    data = config.data
+    source = str(Path(data.source).resolve()) if data.source else ""
+    return dataclasses.replace(
+        config, data=dataclasses.replace(data, folder=str(Path(data.folder).resolve()), source=source)
+    )
 
 
 def _unwritable(folder: Path, error: OSError) -> RunError:
@@ -200,9 +242,11 @@ def reopen_run(folder: Path, *, source: Path | None = None) -> Workbench:
         RunError: its data are not the same any more.
     """
     config = read_config(folder)
-    if source is not None:
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=str(source)))
-    bench = prepare_run(config)
+    data = config.data
+    if source is not None or not Path(data.source).exists():
+        # Without a source what was prepared last is taken; its checksum tells whether it is the same.
+        data = dataclasses.replace(data, source="" if source is None else str(source))
+    bench = prepare_run(dataclasses.replace(config, data=data))
     _check_images(bench, folder)
     return bench
 

@@ -92,7 +92,7 @@ def test_panels_are_named_for_their_images(run):
 
 def test_the_table_names_run_and_scores(run):
     lines = evaluate.score_table(run[2]).splitlines()
-    assert lines[0] == "test: 3 images of bright, fold 0 of 3, unet with dice, best checkpoint (epoch 1)"
+    assert lines[0] == "test: 3 images of bright, fold 0 of 3, unet with dice, best checkpoint (epoch 1 of 50)"
     assert [line.split()[0] for line in lines[1:]] == [name.split()[0] for name in NAMES]
     assert lines[1].split()[1] == f"{run[2]['mean']['mIoU']:.4f}"
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import PIL.Image
 import pytest
 
 from tests.train.tiny_runs import Tiny
-from train import workbench
+from train import evaluate, workbench
 from train.__main__ import main
 from train.checkpoints import Checkpoints
 from train.workbench import initial_state, reopen_run
@@ -55,7 +56,7 @@ TINY = (
     "-c",
     "import sys; from tests.train.tiny_runs import Tiny; from train import workbench;"
     "workbench.network_of = lambda *_, **__: Tiny();"
-    "from train.__main__ import main; sys.exit(main())",
+    "from train.__main__ import leave, main; leave(main())",
 )
 """`python -m train` with a network that is quick to compile."""
 
@@ -144,6 +145,36 @@ def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _t
     assert not (home / output / "result.json").exists()
     assert main(typed(home, output)) == 0
     assert (home / output / "result.json").exists()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_signal_while_the_network_is_tested_ends_the_process_with_0(seconds, home):
+    """At any moment: threads that are left in the middle of their work must not crash in the end of the process."""
+    log, output = home / f"testing{seconds}.log", f"testing{seconds}"
+    slowly = (
+        "import time, train.evaluate as evaluate; score = evaluate.score_image;"
+        "evaluate.score_image = lambda *images, **classes: (time.sleep(1), score(*images, **classes))[1];"
+    )
+    process = start(typed(home, output), log, program=("-u", "-c", slowly + TINY[1]))
+    wait_for_text("best epoch", log, process)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp_path, monkeypatch, capsys):
+    shutil.copytree(home / "source", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    flags = [flag.replace(f"{home}/source", "mine").replace(f"{home}/", "") for flag in typed(home, "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+        assert main(flags) == 0
+        (tmp_path / "mine").rename(tmp_path / "elsewhere")
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path / "other")
+        assert evaluate.main(["../run"]) == 0
+    assert "test: 5 images of folder" in capsys.readouterr().out
 
 
 def test_a_comparison_of_one_run_from_its_command_line(home):

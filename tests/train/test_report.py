@@ -25,7 +25,7 @@ def test_markdown_by_hand(tmp_path):
         "| cwmi | unet | **0.700 ± 0.173** | 0.500 ± 0.000 | 1.00 ± 0.00 | 0.500 ± 0.000 | 2.25 ± 0.00 | 12 |\n"
         "\n"
         "Mean ± sample standard deviation over 3 folds (6 test images). ↑ more is better, ↓ less is better; best in bold. "
-        "VI in bits, HD in pixels. Seconds: training of one fold.\n"
+        "VI in bits, HD (modified Hausdorff) in pixels. Seconds: training of one fold.\n"
     )
 
 

@@ -9,10 +9,12 @@ import optax
 import pytest
 
 from cwmi_jax.losses import cross_entropy
-from train import parallel
-from train.config import ModelConfig
+from tests.train.finished_run import Bright
+from tests.train.tiny_runs import tiny_config
+from train import parallel, workbench
+from train.config import LossConfig, ModelConfig, OptimizerConfig
 from train.steps import create_state, train_step
-from train.workbench import network_of
+from train.workbench import check_loss, network_of, prepare_run
 
 SMALL = ModelConfig(width=4, depth=1, groups=2)
 
@@ -78,3 +80,46 @@ def test_remat_computes_activations_again():
     plain, again = (traced(dataclasses.replace(SMALL, remat=remat))[0] for remat in (False, True))
     assert "remat" in again and "remat" not in plain
     assert again.count("conv_general_dilated") > plain.count("conv_general_dilated")
+
+
+class Three(Bright):
+    classes = 3
+
+
+VOLUMES = Bright(9, shapes=((8, 8, 8),))
+
+
+def prepared(folder, dataset, **settings):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workbench, "open_dataset", lambda *_, **__: dataset)
+        return prepare_run(tiny_config(folder / "run", **settings))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss", "message"),
+    [
+        (Bright(9), LossConfig(options={"levels": 9}), "levels=9 does not fit images of"),
+        (Bright(9, shapes=((9, 9),)), LossConfig(), "does not fit images of"),
+        (Three(9), LossConfig(name="wce"), "weight_map must have the shape"),
+        (Three(9), LossConfig(name="abw"), "abw_weight_map makes 2 channels of one mask, for two classes"),
+        (VOLUMES, LossConfig(name="skea_topo", topology_epoch=1), "not defined for volumes"),
+    ],
+    ids=["levels", "small images", "classes of maps", "classes", "volumes"],
+)
+def test_a_loss_that_does_not_fit_the_data_is_refused_before_anything_is_written(dataset, loss, message, tmp_path):
+    bench = prepared(tmp_path, dataset, loss=loss)
+    with pytest.raises(ValueError, match=rf"loss\.name {loss.name} does not fit bright: .*{message}"):
+        check_loss(bench)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"), [(Bright(9), "abw"), (Three(9), "boundary"), (VOLUMES, "wce"), (Three(9), "dice")]
+)
+def test_a_loss_that_fits(dataset, name, tmp_path):
+    check_loss(prepared(tmp_path, dataset, loss=LossConfig(name=name)))
+
+
+def test_an_optimizer_that_would_never_take_a_step_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"optimizer\.accumulate must be at most the 9 batches of the run, got 10"):
+        prepared(tmp_path, Bright(9), optimizer=OptimizerConfig(accumulate=10))

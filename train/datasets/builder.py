@@ -78,7 +78,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
 
     Attributes:
         VERSION: Raised when the preparation changes, so that data prepared before are not used any more.
-        PAGE: Where to download the set.
+        PAGE: Where to download the set; empty for what is the user's own.
         LICENSE: Terms of use, as far as they are known.
         CITATION: What to cite.
         IMAGES: Number of images of the whole set; 0 where any number will do.
@@ -88,9 +88,9 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    PAGE: ClassVar[str]
-    LICENSE: ClassVar[str]
-    CITATION: ClassVar[str]
+    PAGE: ClassVar[str] = ""
+    LICENSE: ClassVar[str] = ""
+    CITATION: ClassVar[str] = ""
     IMAGES: ClassVar[int] = 0
     LAYOUT: ClassVar[str] = ""
     PATTERNS: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -194,12 +194,14 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
 
     @classmethod
     def about(cls) -> str:
-        """Says where the data come from and how they must lie.
+        """Says how the data must lie and, unless they are the user's own, where they come from.
 
         Returns:
             Layout, page, licence and citation, one below the other.
         """
         layout = f"expected:\n{textwrap.indent(textwrap.dedent(cls.LAYOUT).strip(), '  ')}\n" if cls.LAYOUT else ""
+        if not cls.PAGE:
+            return layout.rstrip()
         return f"{layout}page: {cls.PAGE}\nlicence: {cls.LICENSE}\ncitation: {cls.CITATION}"
 
     @classmethod

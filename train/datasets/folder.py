@@ -37,9 +37,6 @@ class Folder(SegmentationBuilder):
     """
 
     name = "folder"
-    PAGE = "your own images"
-    LICENSE = "your own"
-    CITATION = "your own"
     LAYOUT = """
         FOLDER/
           images/a.png, b.tif ...     PNG, TIFF, JPEG, BMP, GIF or NIfTI

@@ -137,7 +137,7 @@ def prepare(
                     _write(builder_class(files=files, source=origin, data_dir=home / _STAGING), home, target)
         except (OSError, RuntimeError) as error:  # array_record raises the latter, for a full disk too
             raise DatasetError(
-                f"{home}: cannot write the prepared images ({error}); choose another data folder or make room"
+                f"{home}: cannot write the prepared images ({error}); choose another --data.folder or make room"
             ) from error
     return target
 
