@@ -140,7 +140,7 @@ def test_one_bad_file_does_not_keep_the_others(grey, tmp_path, capsys):
     missing, cut, colour, twice, a_folder = captured.err.splitlines()
     assert missing == f"error: {files[0]}: there is no such file"
     assert cut.startswith(f"error: {files[1]}: cannot be read (")
-    assert colour == f"error: {files[2]}: has 3 channels, and the run was trained on images of 1"
+    assert colour == f"error: {files[2]}: has 3 channels, and the run was trained on images of 1; convert it"
     assert twice.startswith(f"error: {files[4]}: has the name of {files[3]}, whose prediction it would replace")
     assert a_folder == f"error: {files[5]}: is a folder; name the files in it"
 
@@ -149,7 +149,7 @@ def test_one_bad_file_does_not_keep_the_others(grey, tmp_path, capsys):
     ("arguments", "message"),
     [
         ([], "IMAGE... must name one file at least, got none"),
-        (["a.png", "--tile", "33"], "tile must be a multiple of 2 for this network, got 33"),
+        (["a.png", "--tile", "33"], "tile must be a positive multiple of 2 for this network, got 33"),
         (["a.png", "--tile", "32", "--overlap", "32"], "overlap must be 0 to 30 for tiles of 32, got 32"),
     ],
 )

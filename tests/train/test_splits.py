@@ -79,9 +79,9 @@ def test_seed_moves_the_validation_run():
         ({"gap": 1}, "gap must be 0 or more, and 0 without blocks, got 1"),
         ({"gap": -1, "blocks": True}, "gap must be 0 or more, and 0 without blocks, got -1"),
         ({"count": 0}, "0 images are too few for fold 0 of 3: .* 0 for the test; add images"),
-        ({"count": 1}, "1 images are too few for fold 0 of 3: .* 1 for the test; add images, or lower folds"),
+        ({"count": 1}, "1 images are too few for fold 0 of 3: .* 1 for the test; add images, or lower data.folds"),
         ({"count": 2}, "0 for training, 1 for validation and 1 for the test"),
-        ({"count": 9, "blocks": True, "gap": 3}, "3 left out on each side of a run; .* lower .* gap"),
+        ({"count": 9, "blocks": True, "gap": 3}, "3 left out on each side of a run; .* lower .* or data.gap"),
         ({"count": 3, "blocks": True, "gap": 9}, "3 images are too few"),
         # The middle run leaves two of 3 at its sides, in which a run of 5 has no place.
         ({"count": 9, "blocks": True, "fold": 1, "validation_fraction": 0.9}, "6 for training, 0 for validation"),

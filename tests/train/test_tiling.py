@@ -81,8 +81,8 @@ def test_all_tiles_have_one_shape_and_small_images_are_one_pass():
 @pytest.mark.parametrize(
     ("tile", "overlap", "message"),
     [
-        (30, 8, "tile must be a multiple of 4 for this network, got 30"),
-        (0, 0, "tile must be a multiple of 4 for this network, got 0"),
+        (30, 8, "tile must be a positive multiple of 4 for this network, got 30"),
+        (0, 0, "tile must be a positive multiple of 4 for this network, got 0"),
         (32, 29, "overlap must be 0 to 28 for tiles of 32, got 29"),
         (32, -1, "overlap must be 0 to 28 for tiles of 32, got -1"),
     ],
