@@ -46,6 +46,21 @@ def stack(samples: Sequence[Sample]) -> Batch:
     )
 
 
+def step_arrays(batch: Batch, maps: Sequence[str] = ()) -> dict[str, Any]:
+    """What the steps of `train.steps` take of a batch.
+
+    Args:
+        batch: the batch.
+        maps: keywords of the loss whose maps are taken too.
+    """
+    return {
+        "images": batch.images,
+        "labels": batch.labels,
+        "where": batch.where,
+        "maps": {keyword: batch.maps[keyword] for keyword in maps},
+    }
+
+
 class TrainingBatches(Iterator[Batch]):
     """The endless batches of `training_batches`, and which of them is next."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from train import parallel
+from train.batches import step_arrays
 from train.checkpoints import SCORE, Checkpoints
 from train.examples import largest_shape
 from train.interruption import Interrupted, StopSignals, stop_signals
@@ -135,13 +136,8 @@ class _Loop:
                 bench.network, bench.optimizer, phase.loss, ema
             )
         batch = next(self.batches)
-        arrays = {
-            "images": batch.images,
-            "labels": batch.labels,
-            "where": batch.where,
-            "maps": {keyword: batch.maps[keyword] for keyword in phase.maps},
-        }
-        self.state, metrics = self.steps[phase.first_epoch](self.state, parallel.share(arrays))
+        arrays = parallel.share(step_arrays(batch, phase.maps))
+        self.state, metrics = self.steps[phase.first_epoch](self.state, arrays)
         self.step += 1
         self.unseen.append((metrics, batch.names))
         return metrics["loss"]
@@ -185,8 +181,7 @@ class _Loop:
     def _validate(self) -> dict[str, float]:
         totals = {"mIoU": 0.0, "mDice": 0.0, "images": 0.0}
         for batch in self.validation():
-            arrays = {"images": batch.images, "labels": batch.labels, "where": batch.where}
-            sums = parallel.first(self.evaluate(self.state, parallel.share(arrays)))
+            sums = parallel.first(self.evaluate(self.state, parallel.share(step_arrays(batch))))
             totals = {name: totals[name] + sums[name] for name in totals}
         return {name: totals[name] / totals["images"] for name in ("mIoU", "mDice")}
 

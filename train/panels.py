@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from cwmi_jax.metrics import mean_iou
+from train.batches import step_arrays
 from train.config import Config
 from train.datasets import SegmentationDataset
 from train.examples import Indices, largest_shape
@@ -130,13 +131,7 @@ def panels_of(
     shown = [place for place, name in enumerate(batch.names) if name]
     probabilities, gradients = [], []
     for place in shown:
-        one = one_of(batch, place)
-        arrays = {
-            "images": one.images,
-            "labels": one.labels,
-            "where": one.where,
-            "maps": {keyword: one.maps[keyword] for keyword in phase.maps},
-        }
+        arrays = step_arrays(one_of(batch, place), phase.maps)
         probability, gradient = _inspect(state, arrays, network=network, loss=phase.loss)
         probabilities.append(np.asarray(probability)[0])
         gradients.append(np.asarray(gradient)[0])

@@ -32,9 +32,9 @@ from train.datasets.files import NIFTI_SUFFIXES, DatasetError, read_image, stem
 from train.optimizer import create_optimizer, learning_rate
 from train.panels import predicted_classes
 from train.pipeline import Statistics
-from train.steps import TrainState, create_state, predict_step
+from train.steps import TrainState, predict_step
 from train.tiling import check_tiles, predict_tiled
-from train.workbench import network_of, read_config, read_json
+from train.workbench import network_of, read_config, read_json, untrained
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -120,8 +120,7 @@ def load_trained(folder: Path) -> Trained:
     network = network_of(config.model, classes=classes, spatial_dims=spatial_dims)
     # Only the tree of the state counts, which the number of steps does not change.
     optimizer = create_optimizer(config.optimizer, learning_rate(config.optimizer, config.epochs, 1))
-    shape = (*(2**config.model.depth,) * spatial_dims, channels)
-    create = functools.partial(create_state, network, optimizer, config.seed, shape, ema=config.optimizer.ema > 0)
+    create = functools.partial(untrained, config, network, optimizer, spatial_dims=spatial_dims, channels=channels)
     like = jax.eval_shape(create)
     checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
     try:

@@ -117,7 +117,7 @@ def check_loss(bench: Workbench) -> None:
     """
     config, dataset = bench.config, bench.dataset
     sides = config.data.augmentation.crop or largest_shape(dataset, bench.split.train)
-    logits = jax.ShapeDtypeStruct((1, *sides, 1 if dataset.classes == 2 else dataset.classes), jnp.float32)
+    logits = jax.ShapeDtypeStruct((1, *sides, _logits(dataset.classes)), jnp.float32)
     labels, where = (jax.ShapeDtypeStruct((1, *sides), dtype) for dtype in (jnp.int32, jnp.bool_))
     example = dataset[int(bench.split.train[0])]
     try:
@@ -146,7 +146,7 @@ def network_of(config: ModelConfig, *, classes: int, spatial_dims: int) -> nn.Mo
         config.name,
         width=config.width,
         depth=config.depth,
-        classes=1 if classes == 2 else classes,
+        classes=_logits(classes),
         spatial_dims=spatial_dims,
         norm=config.norm,
         groups=config.groups,
@@ -154,6 +154,11 @@ def network_of(config: ModelConfig, *, classes: int, spatial_dims: int) -> nn.Mo
         dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32,
         remat=config.remat,
     )
+
+
+def _logits(classes: int) -> int:
+    """Channels of the logits of so many classes."""
+    return 1 if classes == 2 else classes
 
 
 def open_folder(bench: Workbench) -> Path:
@@ -304,12 +309,24 @@ def _statistics(bench: Workbench) -> dict[str, Any]:
 
 def initial_state(bench: Workbench) -> TrainState:
     """The state before the first step."""
-    # Sides do not matter to parameters, and a small image is quick to compile for.
-    shape = (2**bench.config.model.depth,) * bench.dataset.spatial_dims
-    return create_state(
-        bench.network,
-        bench.optimizer,
-        bench.config.seed,
-        (*shape, bench.dataset.channels),
-        ema=bench.config.optimizer.ema > 0,
+    dataset = bench.dataset
+    return untrained(
+        bench.config, bench.network, bench.optimizer, spatial_dims=dataset.spatial_dims, channels=dataset.channels
     )
+
+
+def untrained(
+    config: Config, network: nn.Module, optimizer: optax.GradientTransformation, *, spatial_dims: int, channels: int
+) -> TrainState:
+    """The state before the first step, of a run whose data need not be there.
+
+    Args:
+        config: of the run.
+        network: of `network_of`.
+        optimizer: of `train.optimizer.create_optimizer`.
+        spatial_dims: of the images, 2 or 3.
+        channels: of the images.
+    """
+    # Sides do not matter to parameters, and a small image is quick to compile for.
+    shape = (*(2**config.model.depth,) * spatial_dims, channels)
+    return create_state(network, optimizer, config.seed, shape, ema=config.optimizer.ema > 0)
