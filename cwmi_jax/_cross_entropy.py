@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, is_visible
+from cwmi_jax._meshes import vary_alike
 
 
 def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
@@ -24,6 +25,7 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
     if inputs.binary:
         where = None if inputs.where is None else inputs.where.reshape(pixels.size, -1)
         logits, targets = (array.reshape(pixels.size, -1) for array in (inputs.logits, inputs.targets))
+        logits, targets, weights = vary_alike(logits, targets, weights)
         losses = binary_cross_entropy(logits, targets, where, weights)
     else:
         weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets

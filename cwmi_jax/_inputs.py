@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from cwmi_jax._meshes import vary_alike
+
 REDUCTIONS = ("mean", "none")
 
 
@@ -126,11 +128,11 @@ def segmentation_inputs(
     def batch(array: jax.Array) -> jax.Array:
         return array.reshape(math.prod(leading), *shape, *array.shape[len(images) :])
 
-    batched_mask = None if mask is None else batch(mask)
+    logits, targets, mask = vary_alike(batch(logits), batch(targets), None if mask is None else batch(mask))
     # Without the barrier XLA computes in the shape that the logits came in, and an axis of one class at the end keeps it
     # from using vector instructions.
-    batched = jnp.asarray(jax.lax.optimization_barrier(batch(logits)))
-    return SegmentationInputs(batched, batch(targets), batched_mask, leading, spatial_dims)
+    logits = jnp.asarray(jax.lax.optimization_barrier(logits))
+    return SegmentationInputs(logits, targets, mask, leading, spatial_dims)
 
 
 def pixel_map(
@@ -172,8 +174,8 @@ def image_pair(
         mask = _mask(where, y.shape, "the images")
         y, p = jnp.where(mask, y, 0), jnp.where(mask, p, 0)
     leading, shape = y.shape[:-spatial_dims], y.shape[-spatial_dims:]
-    count = math.prod(leading)
-    return y.reshape(count, *shape), p.reshape(count, *shape), leading
+    batches = vary_alike(*(image.reshape(math.prod(leading), *shape) for image in (y, p)))
+    return batches[0], batches[1], leading
 
 
 def real_image(name: str, image: ArrayLike, spatial_dims: int) -> jax.Array:

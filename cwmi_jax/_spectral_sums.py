@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from cwmi_jax._filters import Array, FilterBank, Frequencies, angular_gains, crop, level_gain, namespace, uncrop
+from cwmi_jax._fourier import irfft, rfft
 
 # Weight maps are made and used in blocks of rows of so many entries: 16 MB in float32.
 _BLOCK_ENTRIES = 2**22
@@ -46,7 +47,7 @@ class LevelSums(NamedTuple):
 
 def transform(images: jax.Array) -> jax.Array:
     """The spectra of real images `[N, *shape]`."""
-    return jnp.fft.rfftn(images, axes=range(1, images.ndim))
+    return rfft(images, images.ndim - 1)
 
 
 def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> LevelSums:
@@ -125,7 +126,7 @@ def gradient_images(
         total = level if total is None else level + _uncrop(total, bank, i)
     assert total is not None
     multiplicity = jnp.asarray(_multiplicity(bank, 0, gain.dtype), total.dtype)
-    return jnp.fft.irfftn(total / multiplicity, s=bank.shape, axes=range(1, y.ndim))
+    return irfft(total / multiplicity, bank.shape)
 
 
 def _best_gains(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> jax.Array:

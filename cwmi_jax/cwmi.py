@@ -6,9 +6,11 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 from cwmi_jax.information import wavelet_conditional_log_det
 
 
+@batched(trailing=1)
 def cwmi_loss(
     logits: ArrayLike,
     labels: ArrayLike,

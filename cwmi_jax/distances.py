@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import check_choice, image_pair
+from cwmi_jax._meshes import batched
 from cwmi_jax.pyramid import steerable_pyramid
 
 # Wang et al. 2004, with a dynamic range of 1.
@@ -15,6 +16,7 @@ _SSIM_RADIUS, _SSIM_SIGMA = 5, 1.5
 _SSIM_LUMINANCE, _SSIM_CONTRAST = 0.01**2, 0.03**2
 
 
+@batched()
 def wavelet_distance(
     y: ArrayLike,
     p: ArrayLike,

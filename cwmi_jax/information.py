@@ -22,18 +22,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from cwmi_jax._filters import FilterBank
 from cwmi_jax._gaussian import Conditional, adjoint, condition, log_det_and_inverse, matmul
 from cwmi_jax._inputs import image_pair
+from cwmi_jax._meshes import batched
 from cwmi_jax._spectral_sums import LevelSums, gradient_images, level_sums, transform
 
 # An image has structure at a level if more than this many rounding errors of its energy lie there.
 _STRUCTURE = 64
 
 
+@batched()
 def wavelet_conditional_log_det(
     y: ArrayLike,
     p: ArrayLike,
@@ -91,6 +92,7 @@ def wavelet_conditional_log_det(
     return _log_dets(y, p, bank, epsilon)[1].reshape(*leading, levels)
 
 
+@batched()
 def wavelet_mutual_information(
     y: ArrayLike,
     p: ArrayLike,
@@ -188,28 +190,14 @@ def _amplitudes(bank: FilterBank, dtype: np.dtype) -> np.ndarray:
     return np.asarray([2.0 ** (bank.spatial_dims * i) for i in range(bank.levels)], dtype)
 
 
-def _forward(y, p, bank: FilterBank, epsilon: float):
-    value, saved = _evaluate(y.value, p.value, bank, epsilon)
-    # Which images are differentiated is known while tracing; an empty tuple carries it through the residuals.
-    return value, (saved, () if y.perturbed else None, () if p.perturbed else None)
+def _backward(bank: FilterBank, epsilon: float, saved: _Saved, cotangents: tuple[jax.Array, jax.Array]):
+    return _gradients(saved, *cotangents, bank, epsilon)
 
 
-def _backward(bank: FilterBank, epsilon: float, residuals, cotangents):
-    saved, of_y, of_p = residuals
-    of_label, of_conditional = (jnp.zeros(c.shape, c.dtype) if isinstance(c, SymbolicZero) else c for c in cotangents)
-    return _gradients(saved, of_label, of_conditional, bank, epsilon, of_y is not None, of_p is not None)
-
-
-@functools.partial(jax.jit, static_argnums=(3, 4, 5, 6))
+@functools.partial(jax.jit, static_argnums=(3, 4))
 def _gradients(
-    saved: _Saved,
-    of_label: jax.Array,
-    of_conditional: jax.Array,
-    bank: FilterBank,
-    epsilon: float,
-    with_y: bool,
-    with_p: bool,
-) -> tuple[jax.Array | None, jax.Array | None]:
+    saved: _Saved, of_label: jax.Array, of_conditional: jax.Array, bank: FilterBank, epsilon: float
+) -> tuple[jax.Array, jax.Array]:
     """Gradients with respect to y and p, from those with respect to the determinants, `[N, L]`.
 
     With X the inverse of S_y|p and W the regression of y on p,
@@ -224,23 +212,21 @@ def _gradients(
     amplitudes = jnp.asarray(_amplitudes(bank, gain.dtype))[:, None, None]
     label_weight, weight = (amplitudes * c[..., None, None] for c in (of_label, of_conditional))
     gradient = functools.partial(gradient_images, saved.y, saved.p, gain, bank=bank)
-    y_gradient = p_gradient = None
-    if with_p:
-        p_gradient = gradient(
-            -weight * explained.real,
-            weight * matmul(explained, correction).real,
-            -weight * explained.imag,
-            quadrature_of_y=True,
-        )
-    if with_y:
-        own = label_weight * label_inverse.real
-        y_gradient = gradient(
-            weight * inverse.real + own,
-            gain[..., None, None] * own - weight * matmul(inverse, correction).real,
-            weight * explained.imag,
-            quadrature_of_y=False,
-        )
+    p_gradient = gradient(
+        -weight * explained.real,
+        weight * matmul(explained, correction).real,
+        -weight * explained.imag,
+        quadrature_of_y=True,
+    )
+    # Where labels are not differentiated the compiler drops the other one.
+    own = label_weight * label_inverse.real
+    y_gradient = gradient(
+        weight * inverse.real + own,
+        gain[..., None, None] * own - weight * matmul(inverse, correction).real,
+        weight * explained.imag,
+        quadrature_of_y=False,
+    )
     return y_gradient, p_gradient
 
 
-_log_dets.defvjp(_forward, _backward, symbolic_zeros=True)
+_log_dets.defvjp(_evaluate, _backward)

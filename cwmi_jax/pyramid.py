@@ -24,7 +24,9 @@ from cwmi_jax._filters import (
     lowpass_gain,
     uncrop,
 )
+from cwmi_jax._fourier import fft, ifft
 from cwmi_jax._inputs import real_image
+from cwmi_jax._meshes import run_batched
 
 
 class SteerablePyramid(NamedTuple):
@@ -79,23 +81,24 @@ def steerable_pyramid(
         [(4, 97, 131), (4, 49, 66)]
     """
     image = real_image("image", image, spatial_dims)
-    return _split(image, FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued))
+    bank = FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued)
+    return run_batched(functools.partial(_split, bank=bank), image.ndim - spatial_dims, image)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnames="bank")
 def _split(image: jax.Array, bank: FilterBank) -> SteerablePyramid:
-    spectrum = jnp.fft.fftn(image, axes=_axes(bank))
+    spectrum = fft(image, bank.spatial_dims)
     high, low = _residual_gains(bank, image.dtype)
-    highpass = jnp.fft.ifftn(spectrum * high, axes=_axes(bank)).real
+    highpass = ifft(spectrum * high, bank.spatial_dims).real
     bands = []
     for i in range(bank.levels):
         spectrum = _cropped(spectrum, bank, i)
         filters = _filters(bank, i, image.dtype, analytic=bank.complex_valued)
         filtered = jnp.expand_dims(spectrum, -bank.spatial_dims - 1) * filters
-        band = _scale(bank, i) * jnp.fft.ifftn(filtered, axes=_axes(bank))
+        band = _scale(bank, i) * ifft(filtered, bank.spatial_dims)
         bands.append(band if bank.complex_valued else band.real)
     coarsest = _cropped(spectrum, bank, bank.levels) * low
-    lowpass = _scale(bank, bank.levels) * jnp.fft.ifftn(coarsest, axes=_axes(bank)).real
+    lowpass = _scale(bank, bank.levels) * ifft(coarsest, bank.spatial_dims).real
     return SteerablePyramid(highpass, tuple(bands), lowpass)
 
 
@@ -123,21 +126,23 @@ def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
         >>> bool(jnp.allclose(reconstruct(steerable_pyramid(image)), image, atol=1e-5))
         True
     """
-    return _join(pyramid, _bank_of(pyramid))
+    bank = _bank_of(pyramid)
+    return run_batched(functools.partial(_join, bank=bank), pyramid.highpass.ndim - bank.spatial_dims, pyramid)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@functools.partial(jax.jit, static_argnames="bank")
 def _join(pyramid: SteerablePyramid, bank: FilterBank) -> jax.Array:
-    axes, dtype = _axes(bank), pyramid.highpass.dtype
+    dtype = pyramid.highpass.dtype
     high, low = _residual_gains(bank, dtype)
-    total = jnp.fft.fftn(pyramid.lowpass, axes=axes) * low / _scale(bank, bank.levels)
+    total = fft(pyramid.lowpass, bank.spatial_dims) * low / _scale(bank, bank.levels)
     for i in reversed(range(bank.levels)):
         band = pyramid.bands[i]
         band = (band * _phase(bank)).real if bank.complex_valued else band
         filters = jnp.conj(_filters(bank, i, dtype, analytic=False))
-        level = (jnp.fft.fftn(band, axes=axes) * filters).sum(axis=-bank.spatial_dims - 1) / _scale(bank, i)
+        level = (fft(band, bank.spatial_dims) * filters).sum(axis=-bank.spatial_dims - 1) / _scale(bank, i)
         total = level + _uncropped(total, bank, i)
-    return jnp.fft.ifftn(total + jnp.fft.fftn(pyramid.highpass, axes=axes) * high, axes=axes).real
+    total = total + fft(pyramid.highpass, bank.spatial_dims) * high
+    return ifft(total, bank.spatial_dims).real
 
 
 def _axes(bank: FilterBank) -> range:

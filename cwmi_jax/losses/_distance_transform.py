@@ -5,6 +5,8 @@ import math
 import jax
 import jax.numpy as jnp
 
+from cwmi_jax._meshes import vary_alike
+
 # Larger than every squared distance in an image, and small enough for a step to be added.
 _FAR = 2**30
 
@@ -72,4 +74,5 @@ def _erode_along(squares: jax.Array, axis: int) -> jax.Array:
         _, k, changed = carry
         return changed & (k < side)
 
-    return jax.lax.while_loop(goes_on, change, (squares, jnp.int32(1), jnp.bool_(True)))[0]
+    squares, changed = vary_alike(squares, jnp.bool_(True))
+    return jax.lax.while_loop(goes_on, change, (squares, jnp.int32(1), changed))[0]

@@ -9,8 +9,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 
 
+@batched(trailing=1)
 def dice_cldice(
     logits: ArrayLike,
     labels: ArrayLike,

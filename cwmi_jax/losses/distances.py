@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 from cwmi_jax.losses._distance_transform import boundary_distance, signed_distance
 
 
+@batched(trailing=1)
 def boundary(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -62,6 +64,7 @@ def boundary(
     return reduce_images(_mean_product(phi.reshape(p.shape), p, inputs), inputs, reduction)
 
 
+@batched(trailing=1)
 def hausdorff_dt(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -104,9 +107,9 @@ def hausdorff_dt(
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
     targets, p = inputs.rivals()
-    both = jnp.stack([targets > 0.5, p > 0.5])
-    distances = _per_class(boundary_distance, both.reshape(-1, *p.shape[1:])).reshape(both.shape)
-    weights = (distances.astype(p.dtype) ** alpha).sum(axis=0)
+    both = jnp.concatenate([targets > 0.5, p > 0.5], axis=1)
+    of_label, of_prediction = jnp.split(_per_class(boundary_distance, both).astype(p.dtype) ** alpha, 2, axis=1)
+    weights = of_label + of_prediction
     return reduce_images(_mean_product(weights, (p - targets) ** 2, inputs), inputs, reduction)
 
 

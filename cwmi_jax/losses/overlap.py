@@ -18,8 +18,10 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 
 
+@batched(trailing=1)
 def dice(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -64,6 +66,7 @@ def dice(
     return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
 
 
+@batched(trailing=1)
 def jaccard(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -107,6 +110,7 @@ def jaccard(
     return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
 
 
+@batched(trailing=1)
 def tversky(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -156,6 +160,7 @@ def tversky(
     return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
 
 
+@batched(trailing=1)
 def generalized_dice(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -205,6 +210,7 @@ def generalized_dice(
     return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
 
 
+@batched(trailing=1)
 def dice_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,

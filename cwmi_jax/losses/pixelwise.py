@@ -10,8 +10,10 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import class_weights_of, log_probabilities, mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 
 
+@batched(trailing=1)
 def cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -49,6 +51,7 @@ def cross_entropy(
     return reduce_images(mean_cross_entropy(inputs, class_weights), inputs, reduction)
 
 
+@batched(trailing=1)
 def balanced_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -89,6 +92,7 @@ def balanced_cross_entropy(
     )
 
 
+@batched(trailing=1)
 def focal(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -136,6 +140,7 @@ def focal(
     return reduce_images(losses / jnp.maximum(inputs.pixels, 1), inputs, reduction)
 
 
+@batched(trailing=1)
 def weighted_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -180,6 +185,7 @@ def weighted_cross_entropy(
     return reduce_images(mean_cross_entropy(inputs, class_weights) + mapped, inputs, reduction)
 
 
+@batched(trailing=1)
 def adaptive_boundary_weighted(
     logits: ArrayLike,
     labels: ArrayLike,

@@ -10,11 +10,13 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import log_probabilities
 from cwmi_jax._gaussian import Conditional, adjoint, condition, matmul
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 
 # Of the released code: added to the diagonals of the prediction's covariance and of the conditional one, sums over pixels.
 _EPSILON = 5e-4
 
 
+@batched(trailing=1)
 def rmi(
     logits: ArrayLike,
     labels: ArrayLike,

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from cwmi_jax._cross_entropy import class_weights_of
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 from cwmi_jax.losses.pixelwise import mean_under_weights, require_binary
 from cwmi_jax.weight_maps import skeletons as skeletons_of
 
@@ -17,6 +18,7 @@ _MAP_WEIGHT = 10.0
 _SQUARE = np.ones((3, 3), bool)
 
 
+@batched(trailing=1)
 def skea_topo(
     logits: ArrayLike,
     labels: ArrayLike,

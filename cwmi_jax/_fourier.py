@@ -1,0 +1,120 @@
+"""Fourier transforms that leave every image on its device.
+
+XLA does not split a transform along its batch: of images that are spread over devices, each device would gather and
+transform all. The transforms here tell it how. Otherwise they are those of `jnp.fft` over the last axes: linear,
+differentiable any number of times in both modes, right under every transformation. An image that is itself spread over
+devices is gathered.
+
+They are a primitive of their own because `jax.experimental.custom_partitioning` has neither batching nor derivatives.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec, Sharding
+
+from cwmi_jax import _versions
+
+
+def fft(images: jax.Array, spatial_dims: int) -> jax.Array:
+    """Spectra of real or complex images `[..., *shape]`, `[..., *shape]`."""
+    if not jnp.iscomplexobj(images):
+        images = jax.lax.complex(images, jnp.zeros_like(images))
+    return _transform(images, "fftn", images.shape[-spatial_dims:])
+
+
+def ifft(spectra: jax.Array, spatial_dims: int) -> jax.Array:
+    """The inverse of `fft`, complex `[..., *shape]`."""
+    return _transform(spectra, "ifftn", spectra.shape[-spatial_dims:])
+
+
+def rfft(images: jax.Array, spatial_dims: int) -> jax.Array:
+    """Half spectra of real images `[..., *shape]`, whose last axis has `side // 2 + 1` frequencies."""
+    return _transform(images, "rfftn", images.shape[-spatial_dims:])
+
+
+def irfft(spectra: jax.Array, shape: Sequence[int]) -> jax.Array:
+    """The inverse of `rfft`, real `[..., *shape]`."""
+    return _transform(spectra, "irfftn", tuple(shape))
+
+
+_transform_p = jax.extend.core.Primitive("fourier_transform")
+
+
+def _transform(array: jax.Array, kind: str, shape: tuple[int, ...]) -> jax.Array:
+    # A program among the parameters is how JAX learns that devices matter to this primitive's lowering.
+    program = jax.make_jaxpr(_split(kind, shape, array.ndim - len(shape)))(array)
+    return _transform_p.bind(array, program=program, kind=kind, shape=shape)
+
+
+def _run(array: jax.Array, *, program, kind: str, shape: tuple[int, ...]) -> jax.Array:
+    return jax.extend.core.jaxpr_as_fun(program)(array)[0]
+
+
+def _plain(array: jax.Array, *, kind: str, shape: tuple[int, ...], program=None) -> jax.Array:
+    return getattr(jnp.fft, kind)(array, s=shape, axes=range(-len(shape), 0))
+
+
+@functools.lru_cache
+def _split(kind: str, shape: tuple[int, ...], leading: int) -> Callable[[jax.Array], jax.Array]:
+    """The transform with the rule by which it is split over devices: along leading axes, never along those of `shape`."""
+
+    def whole_images(sharding: Sharding) -> Sharding:
+        if not isinstance(sharding, NamedSharding):
+            return sharding
+        spec = (*sharding.spec, *[None] * leading)[:leading]
+        return NamedSharding(sharding.mesh, PartitionSpec(*spec))
+
+    def partition(mesh, arguments, result):
+        sharding = whole_images(arguments[0].sharding)
+        return mesh, functools.partial(_plain, kind=kind, shape=shape), sharding, (sharding,)
+
+    def infer(mesh, arguments, result):
+        return whole_images(arguments[0].sharding)
+
+    batch = [f"b{axis}" for axis in range(leading)]
+    before, after = ([f"{name}{axis}" for axis in range(len(shape))] for name in "xw")
+    return _versions.partitioned(
+        lambda array: _plain(array, kind=kind, shape=shape),
+        partition,
+        infer,
+        f"{' '.join(batch + before)} -> {' '.join(batch + after)}",
+        (*before, *after),
+    )
+
+
+def _lower(context, array, **parameters):
+    run = _plain if _versions.is_export(context) else _run
+    return mlir.lower_fun(functools.partial(run, **parameters), multiple_results=False)(context, array)
+
+
+def _batch(arrays, axes, *, program, kind: str, shape: tuple[int, ...]):
+    return _transform(jnp.moveaxis(arrays[0], axes[0], 0), kind, shape), 0
+
+
+def _transpose(cotangent, array, *, program, kind: str, shape: tuple[int, ...]):
+    """Transforms are symmetric; half spectra hold all frequencies but those of two columns for their mirror images too."""
+    if kind in ("fftn", "ifftn"):
+        return (_transform(cotangent, kind, shape),)
+    counts = np.full(shape[-1] // 2 + 1, 2.0)
+    counts[0] = 1
+    if shape[-1] % 2 == 0:
+        counts[-1] = 1
+    counts = counts.astype(cotangent.real.dtype).reshape([1] * (array.aval.ndim - 1) + [-1])
+    pixels = math.prod(shape)
+    if kind == "rfftn":
+        return (_transform(jnp.conj(cotangent) * (pixels / counts), "irfftn", shape),)
+    return (jnp.conj(_transform(cotangent, "rfftn", shape)) * (counts / pixels),)
+
+
+_transform_p.def_impl(_run)
+_transform_p.def_abstract_eval(lambda array, *, program, kind, shape: program.out_avals[0])
+ad.deflinear2(_transform_p, _transpose)
+batching.primitive_batchers[_transform_p] = _batch
+mlir.register_lowering(_transform_p, _lower)
