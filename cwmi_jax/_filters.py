@@ -166,6 +166,11 @@ def angular_gains(frequencies: Frequencies, oriented: Orientations) -> list[Arra
     return gains
 
 
+def align(array: Array, rank: int) -> Array:
+    """The same array with axes of 1 in front, so that it broadcasts against those of a rank where that must be said."""
+    return array.reshape([1] * (rank - array.ndim) + list(array.shape))
+
+
 def namespace(array: Array) -> ModuleType:
     """NumPy for what is static, `jax.numpy` for what is traced."""
     return np if isinstance(array, np.ndarray) else jnp

@@ -102,15 +102,14 @@ def _transpose(cotangent, array, *, program, kind: str, shape: tuple[int, ...]):
     """Transforms are symmetric; half spectra hold all frequencies but those of two columns for their mirror images too."""
     if kind in ("fftn", "ifftn"):
         return (_transform(cotangent, kind, shape),)
-    counts = np.full(shape[-1] // 2 + 1, 2.0)
-    counts[0] = 1
+    shares = np.full([1] * (cotangent.ndim - 1) + [shape[-1] // 2 + 1], 2 / math.prod(shape))
+    shares[..., 0] /= 2
     if shape[-1] % 2 == 0:
-        counts[-1] = 1
-    counts = counts.astype(cotangent.real.dtype).reshape([1] * (array.aval.ndim - 1) + [-1])
-    pixels = math.prod(shape)
+        shares[..., -1] /= 2
     if kind == "rfftn":
-        return (_transform(jnp.conj(cotangent) * (pixels / counts), "irfftn", shape),)
-    return (jnp.conj(_transform(cotangent, "rfftn", shape)) * (counts / pixels),)
+        return (_transform(jnp.conj(cotangent) / shares.astype(cotangent.dtype), "irfftn", shape),)
+    half = jnp.conj(_transform(cotangent, "rfftn", shape))
+    return (half * shares.astype(half.dtype),)
 
 
 _transform_p.def_impl(_run)
@@ -118,3 +117,4 @@ _transform_p.def_abstract_eval(lambda array, *, program, kind, shape: program.ou
 ad.deflinear2(_transform_p, _transpose)
 batching.primitive_batchers[_transform_p] = _batch
 mlir.register_lowering(_transform_p, _lower)
+_versions.register_elementwise_sharding(_transform_p)

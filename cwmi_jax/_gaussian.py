@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from cwmi_jax._meshes import vary_alike
 
 # A pivot below this many rounding errors of what it was subtracted from is noise.
 _NOISE = 8
@@ -58,7 +61,7 @@ def sweep(matrix: jax.Array, pivots: int, floor: jax.Array) -> tuple[jax.Array, 
     Returns:
         The swept matrices `[..., M, M]` and the natural log of the determinant of A, `[...]`.
     """
-    rows = jnp.arange(matrix.shape[-1])
+    rows = np.arange(matrix.shape[-1]).reshape([1] * (matrix.ndim - 2) + [-1])
 
     def step(k: jax.Array, carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         matrix, log_det = carry
@@ -70,12 +73,13 @@ def sweep(matrix: jax.Array, pivots: int, floor: jax.Array) -> tuple[jax.Array, 
         scaled = jnp.where(other, row * inverse, 0)
         matrix = matrix - jnp.conj(row)[..., :, None] * scaled[..., None, :]
         scaled = scaled - jnp.where(other, 0, inverse)
-        matrix = jnp.where(other, matrix, jnp.conj(scaled)[..., :, None])
-        matrix = jnp.where(other[:, None], matrix, scaled[..., None, :])
+        matrix = jnp.where(other[..., None, :], matrix, jnp.conj(scaled)[..., :, None])
+        matrix = jnp.where(other[..., :, None], matrix, scaled[..., None, :])
         return matrix, log_det + jnp.log(jnp.where(known, pivot, floor))
 
     # A loop, not a row of 16 steps: the steps are small, and compiling them was half of the compilation.
-    return jax.lax.fori_loop(0, pivots, step, (matrix, jnp.zeros_like(floor)))
+    start, log_det = vary_alike(matrix, jnp.zeros_like(floor))
+    return jax.lax.fori_loop(0, pivots, step, (start, log_det))
 
 
 def log_det_and_inverse(covariance: jax.Array, scale: jax.Array, known: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -118,7 +122,7 @@ def condition(
         ridge: added to the diagonal of S_y|p before its determinant and inverse are taken.
     """
     k = dd.shape[-1]
-    identity = jnp.eye(k, dtype=dp.dtype)
+    identity = jnp.broadcast_to(jnp.eye(k, dtype=dp.dtype), dp.shape)
     block = jnp.concatenate(
         [
             jnp.concatenate([pp + epsilon * identity, adjoint(dp)], axis=-1),

@@ -6,6 +6,7 @@ does, and gives its results the sharding of the images that they belong to.
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -26,41 +27,41 @@ def batched(trailing: int = 0) -> Callable[[_Function], _Function]:
     """
 
     def decorate(function):
+        name = next(iter(inspect.signature(function).parameters))
+
         @functools.wraps(function)
-        def run(first, *others, **options):
-            leading = np.ndim(first) - options.get("spatial_dims", 2) - trailing
-            return run_batched(function, max(leading, 0), first, *others, **options)
+        def run(*arguments, **options):
+            images = arguments[0] if arguments else options.get(name, ())
+            leading = np.ndim(images) - options.get("spatial_dims", 2) - trailing
+            return run_batched(lambda a, o: function(*a, **o), images, leading, arguments, options)
 
         return run
 
     return decorate
 
 
-def run_batched(function: Callable, leading: int, *arguments: Any, **options: Any) -> Any:
-    """Calls a function whose results have the leading axes of its first argument, or none of them.
+def run_batched(function: Callable, images: Any, leading: int, *arguments: Any) -> Any:
+    """Calls a function whose results have the leading axes of its images, or none of them.
 
     Args:
         function: of arrays or trees of them.
-        leading: how many axes are the batch.
-        arguments: the first has the batch first.
-        options: likewise.
+        images: that are spread over devices as the results are to be.
+        leading: how many of their axes are the batch.
+        arguments: of the function.
 
     Returns:
-        What the function returns; where there are explicit axes with its leading axes spread as those of the first argument.
+        What the function returns; with explicit axes, spread over the devices along its leading axes as the images are.
     """
-    arrays = [leaf for leaf in jax.tree.leaves((arguments, options)) if isinstance(leaf, jax.Array)]
-    meshes = [mesh for mesh in map(_versions.explicit_mesh, arrays) if mesh is not None]
-    if not meshes:
-        return function(*arguments, **options)
-    first = next(iter(jax.tree.leaves(arguments)))
-    spec = _versions.type_of(first).sharding.spec if isinstance(first, jax.Array) else PartitionSpec()
-    with _versions.on_auto_axes(meshes[0]):
-        arguments, options = jax.tree.map(_as_auto, (arguments, options))
-        results = function(*arguments, **options)
+    arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
+    mesh = next(filter(None, map(_versions.explicit_mesh, arrays)), None)
+    if mesh is None:
+        return function(*arguments)
+    spec = _versions.type_of(images).sharding.spec[: max(leading, 0)] if isinstance(images, jax.Array) else ()
+    with _versions.on_auto_axes(mesh):
+        results = function(*jax.tree.map(_as_auto, arguments))
 
     def spread(result: jax.Array) -> jax.Array:
-        shared = spec[: min(leading, result.ndim)]
-        return _versions.reshard(result, NamedSharding(meshes[0], PartitionSpec(*shared)))
+        return _versions.reshard(result, NamedSharding(mesh, PartitionSpec(*spec[: result.ndim])))
 
     return jax.tree.map(spread, results)
 

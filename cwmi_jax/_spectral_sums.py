@@ -125,8 +125,7 @@ def gradient_images(
         level = jnp.moveaxis(blocks, 0, 1).reshape(blocks.shape[1], -1, *blocks.shape[3:])[:, :rows]
         total = level if total is None else level + _uncrop(total, bank, i)
     assert total is not None
-    multiplicity = jnp.asarray(_multiplicity(bank, 0, gain.dtype), total.dtype)
-    return irfft(total / multiplicity, bank.shape)
+    return irfft(total / _multiplicity(bank, 0, gain.dtype)[None].astype(total.dtype), bank.shape)
 
 
 def _best_gains(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> jax.Array:
@@ -139,7 +138,7 @@ def _best_gains(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) ->
         return _contract(y.real * p.real + y.imag * p.imag, weights), _contract(p.real**2 + p.imag**2, weights)
 
     # The squared angular gains of all bands add up to 4 for w and -w together, for complex bands.
-    scale = np.asarray([4 / bank.pixels(i) for i in range(bank.levels)], y.real.dtype)
+    scale = np.asarray([[4 / bank.pixels(i) for i in range(bank.levels)]], y.real.dtype)
     cross, power = (blocks.sum(axis=0) * scale for blocks in _blockwise(energies, y, p, bank, 0, bank.levels))
     return cross / (power + bank.orientations * epsilon)
 
@@ -187,7 +186,7 @@ def _pair_weights(frequencies: Frequencies, bank: FilterBank, halvings: int) -> 
         gains = jax.lax.optimization_barrier(_static_band_gains(bank, halvings, frequencies[0].dtype))
     else:
         gains = _band_gains(frequencies, bank, halvings)
-    product = jnp.concatenate([gains[j] * gains[j:] for j in range(bank.orientations)])
+    product = jnp.concatenate([gains[j][None] * gains[j:] for j in range(bank.orientations)])
     if not bank.complex_valued:
         return product if bank.oriented.order % 2 else jnp.abs(product), None
     even = jnp.maximum(product, 0)
@@ -209,7 +208,7 @@ def _to_matrices(pairs: jax.Array, bank: FilterBank) -> jax.Array:
 def _to_pairs(matrices: jax.Array, bank: FilterBank) -> jax.Array:
     """The transpose: `[N, K, K]` to `[N, Q]`, adding up what belongs to one pair."""
     j, k = np.triu_indices(bank.orientations)
-    return matrices[:, j, k] + jnp.where(j == k, 0, matrices[:, k, j])
+    return matrices[:, j, k] + jnp.where((j == k)[None], 0, matrices[:, k, j])
 
 
 def _contract(products: jax.Array, weights: jax.Array) -> jax.Array:
@@ -271,8 +270,8 @@ def _uncrop(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
 
 def _multiplicity(bank: FilterBank, halvings: int, dtype: np.dtype) -> np.ndarray:
     """How much each frequency of the last axis counts: half at 0, where w and -w are both kept, else 1."""
-    columns = np.ones(bank.grid(halvings)[-1] // 2 + 1, dtype)
-    columns[0] = 0.5
+    columns = np.ones([1] * (bank.spatial_dims - 1) + [bank.grid(halvings)[-1] // 2 + 1], dtype)
+    columns[..., 0] = 0.5
     return columns
 
 

@@ -20,7 +20,8 @@ def type_of(array: Any) -> Any:
 
 def varying_axes(array: Any) -> frozenset[str]:
     """The mesh axes of a surrounding `shard_map` over which an array differs; none where the version does not track them."""
-    return frozenset(getattr(type_of(array), "vma", ()))
+    kind = type_of(array)
+    return frozenset(kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else getattr(kind, "vma", ()))
 
 
 def vary(array: jax.Array, axes: frozenset[str]) -> jax.Array:
@@ -73,6 +74,15 @@ def partitioned(
     rules: dict[str, Any] = dict(sharding_rule=rule, need_replication_factors=whole) if _HAS_SHARDY_RULES else {}
     split.def_partition(partition, infer_sharding_from_operands=infer, **rules)
     return split
+
+
+def register_elementwise_sharding(primitive: Any) -> None:
+    """Tells the `shard_map` of JAX 0.5 and 0.6, which ask, that a result is alike on all devices where its operands are."""
+    with contextlib.suppress(ImportError):
+        from jax.experimental import shard_map
+
+        for register in ("register_standard_check", "register_standard_rewrite"):
+            getattr(shard_map, register, lambda _: None)(primitive)
 
 
 def is_export(context: Any) -> bool:

@@ -186,8 +186,8 @@ def _factor(saved: _Saved, bank: FilterBank, epsilon: float) -> tuple[tuple[jax.
 
 
 def _amplitudes(bank: FilterBank, dtype: np.dtype) -> np.ndarray:
-    """How many pixels of the image one pixel of each level stands for, `[L]`."""
-    return np.asarray([2.0 ** (bank.spatial_dims * i) for i in range(bank.levels)], dtype)
+    """How many pixels of the image one pixel of each level stands for, `[1, L]`."""
+    return np.asarray([[2.0 ** (bank.spatial_dims * i) for i in range(bank.levels)]], dtype)
 
 
 def _backward(bank: FilterBank, epsilon: float, saved: _Saved, cotangents: tuple[jax.Array, jax.Array]):
@@ -209,8 +209,8 @@ def _gradients(
     gain = saved.sums.gain
     (_, label_inverse), (_, inverse, coefficients, correction) = _factor(saved, bank, epsilon)
     explained = matmul(adjoint(coefficients), inverse)
-    amplitudes = jnp.asarray(_amplitudes(bank, gain.dtype))[:, None, None]
-    label_weight, weight = (amplitudes * c[..., None, None] for c in (of_label, of_conditional))
+    amplitudes = _amplitudes(bank, gain.dtype)[..., None, None]
+    label_weight, weight = (c[..., None, None] * amplitudes for c in (of_label, of_conditional))
     gradient = functools.partial(gradient_images, saved.y, saved.p, gain, bank=bank)
     p_gradient = gradient(
         -weight * explained.real,

@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._filters import (
     FilterBank,
+    align,
     angular_gains,
     crop,
     highpass_gain,
@@ -82,22 +83,22 @@ def steerable_pyramid(
     """
     image = real_image("image", image, spatial_dims)
     bank = FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued)
-    return run_batched(functools.partial(_split, bank=bank), image.ndim - spatial_dims, image)
+    return run_batched(functools.partial(_split, bank=bank), image, image.ndim - spatial_dims, image)
 
 
 @functools.partial(jax.jit, static_argnames="bank")
 def _split(image: jax.Array, bank: FilterBank) -> SteerablePyramid:
     spectrum = fft(image, bank.spatial_dims)
     high, low = _residual_gains(bank, image.dtype)
-    highpass = ifft(spectrum * high, bank.spatial_dims).real
+    highpass = ifft(spectrum * align(high, spectrum.ndim), bank.spatial_dims).real
     bands = []
     for i in range(bank.levels):
         spectrum = _cropped(spectrum, bank, i)
         filters = _filters(bank, i, image.dtype, analytic=bank.complex_valued)
-        filtered = jnp.expand_dims(spectrum, -bank.spatial_dims - 1) * filters
+        filtered = jnp.expand_dims(spectrum, -bank.spatial_dims - 1) * align(filters, spectrum.ndim + 1)
         band = _scale(bank, i) * ifft(filtered, bank.spatial_dims)
         bands.append(band if bank.complex_valued else band.real)
-    coarsest = _cropped(spectrum, bank, bank.levels) * low
+    coarsest = _cropped(spectrum, bank, bank.levels) * align(low, spectrum.ndim)
     lowpass = _scale(bank, bank.levels) * ifft(coarsest, bank.spatial_dims).real
     return SteerablePyramid(highpass, tuple(bands), lowpass)
 
@@ -127,18 +128,19 @@ def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
         True
     """
     bank = _bank_of(pyramid)
-    return run_batched(functools.partial(_join, bank=bank), pyramid.highpass.ndim - bank.spatial_dims, pyramid)
+    leading = pyramid.highpass.ndim - bank.spatial_dims
+    return run_batched(functools.partial(_join, bank=bank), pyramid.highpass, leading, pyramid)
 
 
 @functools.partial(jax.jit, static_argnames="bank")
 def _join(pyramid: SteerablePyramid, bank: FilterBank) -> jax.Array:
     dtype = pyramid.highpass.dtype
-    high, low = _residual_gains(bank, dtype)
+    high, low = (align(gains, pyramid.highpass.ndim) for gains in _residual_gains(bank, dtype))
     total = fft(pyramid.lowpass, bank.spatial_dims) * low / _scale(bank, bank.levels)
     for i in reversed(range(bank.levels)):
         band = pyramid.bands[i]
         band = (band * _phase(bank)).real if bank.complex_valued else band
-        filters = jnp.conj(_filters(bank, i, dtype, analytic=False))
+        filters = align(jnp.conj(_filters(bank, i, dtype, analytic=False)), band.ndim)
         level = (fft(band, bank.spatial_dims) * filters).sum(axis=-bank.spatial_dims - 1) / _scale(bank, i)
         total = level + _uncropped(total, bank, i)
     total = total + fft(pyramid.highpass, bank.spatial_dims) * high
@@ -167,7 +169,7 @@ def _vectors(bank: FilterBank, halvings: int, dtype: np.dtype) -> list[jax.Array
 def _filters(bank: FilterBank, halvings: int, dtype: np.dtype, *, analytic: bool) -> jax.Array:
     """Filters of a level, `[K, *grid]`, complex."""
     vectors = _vectors(bank, halvings, dtype)
-    signed = jnp.stack(angular_gains(vectors, bank.oriented)) * level_gain(vectors, halvings + 1)
+    signed = jnp.stack(angular_gains(vectors, bank.oriented)) * level_gain(vectors, halvings + 1)[None]
     if analytic:
         return _as_complex(2 * jnp.maximum(signed, 0))
     return _phase(bank) * _as_complex(signed if bank.oriented.order % 2 else jnp.abs(signed))

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import reduce_images, segmentation_inputs
-from cwmi_jax._meshes import batched
+from cwmi_jax._meshes import batched, vary_alike
 
 
 @batched(trailing=1)
@@ -95,7 +95,8 @@ def _soft_skeletons(images: jax.Array, iterations: int) -> jax.Array:
         removed = jax.nn.relu(image - _greatest(eroded, square, 1))
         return (eroded, background * (1 - removed)), None
 
-    (_, background), _ = jax.lax.scan(step, (images, jnp.ones_like(images)), length=iterations + 1)
+    image, background = vary_alike(images, jnp.ones_like(images))
+    (_, background), _ = jax.lax.scan(step, (image, background), length=iterations + 1)
     return 1 - background
 
 

@@ -113,10 +113,17 @@ def _topology_term(inputs: SegmentationInputs, skeletons: jax.Array | None) -> j
     masks = jnp.stack([p > 0.5, inputs.targets > 0.5], axis=1)
     if skeletons is not None:
         masks = jnp.concatenate([masks, skeletons], axis=1)
+    wrong = inputs.inside(_distance_from_targets(p, masks))
+    return wrong.sum(axis=(1, 2)) / jnp.maximum(inputs.pixels, 1)
+
+
+# Compiled, for a callback on its own is refused arrays that are spread over devices.
+@jax.jit
+def _distance_from_targets(p: jax.Array, masks: jax.Array) -> jax.Array:
+    """`|p - t|`, `[N, H, W]`."""
     result = jax.ShapeDtypeStruct(p.shape, np.bool_)
     target = jax.pure_callback(topology_keeping_targets, result, masks, vmap_method="expand_dims")
-    wrong = inputs.inside(jnp.where(target, 1 - p, p))
-    return wrong.sum(axis=(1, 2)) / jnp.maximum(inputs.pixels, 1)
+    return jnp.where(target, 1 - p, p)
 
 
 def topology_keeping_targets(masks: ArrayLike) -> npt.NDArray[np.bool_]:
