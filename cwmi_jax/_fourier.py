@@ -16,7 +16,9 @@ import jax
 import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core.primitives import fft_p
 from jax.interpreters import ad, batching, mlir
+from jax.lax import FftType
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
 
 from cwmi_jax import _versions
@@ -26,22 +28,22 @@ def fft(images: jax.Array, spatial_dims: int) -> jax.Array:
     """Spectra of real or complex images `[..., *shape]`, `[..., *shape]`."""
     if not jnp.iscomplexobj(images):
         images = jax.lax.complex(images, jnp.zeros_like(images))
-    return _transform(images, "fftn", images.shape[-spatial_dims:])
+    return _transform(images, "FFT", images.shape[-spatial_dims:])
 
 
 def ifft(spectra: jax.Array, spatial_dims: int) -> jax.Array:
     """The inverse of `fft`, complex `[..., *shape]`."""
-    return _transform(spectra, "ifftn", spectra.shape[-spatial_dims:])
+    return _transform(spectra, "IFFT", spectra.shape[-spatial_dims:])
 
 
 def rfft(images: jax.Array, spatial_dims: int) -> jax.Array:
     """Half spectra of real images `[..., *shape]`, whose last axis has `side // 2 + 1` frequencies."""
-    return _transform(images, "rfftn", images.shape[-spatial_dims:])
+    return _transform(images, "RFFT", images.shape[-spatial_dims:])
 
 
 def irfft(spectra: jax.Array, shape: Sequence[int]) -> jax.Array:
     """The inverse of `rfft`, real `[..., *shape]`."""
-    return _transform(spectra, "irfftn", tuple(shape))
+    return _transform(spectra, "IRFFT", tuple(shape))
 
 
 _transform_p = jax.extend.core.Primitive("fourier_transform")
@@ -58,7 +60,8 @@ def _run(array: jax.Array, *, program, kind: str, shape: tuple[int, ...]) -> jax
 
 
 def _plain(array: jax.Array, *, kind: str, shape: tuple[int, ...], program=None) -> jax.Array:
-    return getattr(jnp.fft, kind)(array, s=shape, axes=range(-len(shape), 0))
+    # Not `jax.lax.fft`, which looks up whether there is float64: compilers call this from threads that cannot tell.
+    return fft_p.bind(array, fft_type=getattr(FftType, kind), fft_lengths=shape)
 
 
 @functools.lru_cache
@@ -100,15 +103,15 @@ def _batch(arrays, axes, *, program, kind: str, shape: tuple[int, ...]):
 
 def _transpose(cotangent, array, *, program, kind: str, shape: tuple[int, ...]):
     """Transforms are symmetric; half spectra hold all frequencies but those of two columns for their mirror images too."""
-    if kind in ("fftn", "ifftn"):
+    if kind in ("FFT", "IFFT"):
         return (_transform(cotangent, kind, shape),)
     shares = np.full([1] * (cotangent.ndim - 1) + [shape[-1] // 2 + 1], 2 / math.prod(shape))
     shares[..., 0] /= 2
     if shape[-1] % 2 == 0:
         shares[..., -1] /= 2
-    if kind == "rfftn":
-        return (_transform(jnp.conj(cotangent) / shares.astype(cotangent.dtype), "irfftn", shape),)
-    half = jnp.conj(_transform(cotangent, "rfftn", shape))
+    if kind == "RFFT":
+        return (_transform(jnp.conj(cotangent) / shares.astype(cotangent.dtype), "IRFFT", shape),)
+    half = jnp.conj(_transform(cotangent, "RFFT", shape))
     return (half * shares.astype(half.dtype),)
 
 

@@ -1,0 +1,96 @@
+"""Every loss on batches that are spread over four devices: of one device's value, and without telling each other images."""
+
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+from numpy.testing import assert_allclose
+
+from cwmi_jax.losses import LOSSES
+from tests import versions
+from tests.golden import quick_jit
+from tests.losses.cases import COUNT, EACH, batch, evaluate, holes, loss, maps
+
+each_kind = pytest.mark.parametrize("kind", versions.KINDS)
+each_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def value_and_gradient(name, logits, labels, where, given):
+    return jax.value_and_grad(lambda logits: loss(name)(logits, labels, where=where, **given))(logits)
+
+
+def assert_near(result, expected):
+    result, expected = np.asarray(result), np.asarray(expected)
+    assert_allclose(result, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+@each_kind
+@pytest.mark.parametrize(("name", "channels"), EACH)
+def test_each_device_works_on_its_own_images(x64, name, channels, kind):
+    logits, labels = batch(channels)
+    where = holes()
+    given = maps(name, np.where(where, labels, 0), channels)
+    _, value, gradient = evaluate(name, logits, labels, where, given)
+    mesh = versions.make_mesh(kind)
+    split = NamedSharding(mesh, PartitionSpec("data"))
+    arguments = jax.device_put((logits, labels, where, given), split)
+    program = quick_jit(functools.partial(value_and_gradient, name)).lower(*arguments).compile()
+    result = program(*arguments)
+    assert_near(result[0], value)
+    assert_near(result[1], gradient)
+    assert result[1].sharding.is_equivalent_to(split, logits.ndim)
+    gathered = re.findall(r"= (\w+)\[\S+ all-gather", program.as_text())
+    if name == "skea_topo":
+        # Its second term is found on the host, from masks.
+        assert set(gathered) == {"pred"}
+    else:
+        assert versions.collectives(program) == {"all-reduce"}
+    if name.startswith("cwmi"):
+        share = COUNT // 4 * (channels if channels > 1 else 1)
+        assert {shape[0] for shape in versions.transformed(program)} == {share}
+        assert len(versions.transformed(program)) == 3
+
+
+@each_loss
+def test_images_keep_their_devices_without_a_reduction(x64, name):
+    logits, labels = batch()
+    given = maps(name, labels)
+    split = NamedSharding(versions.make_mesh("Explicit"), PartitionSpec("data"))
+    run = quick_jit(lambda logits, labels, given: loss(name)(logits, labels, reduction="none", **given))
+    each = run(*jax.device_put((logits, labels, given), split))
+    assert each.sharding.is_equivalent_to(split, 1)
+    assert_near(each, evaluate(name, logits, labels)[0])
+
+
+@each_loss
+@pytest.mark.parametrize("check", [True, False])
+def test_within_shard_map(x64, name, check):
+    """Of images that differ between devices, and of a parameter that all of them share."""
+    logits, labels = batch()
+    given = maps(name, labels)
+    _, value, gradient = evaluate(name, logits, labels)
+    whole, split = PartitionSpec(), PartitionSpec("data")
+
+    def local(gain, logits, labels, given):
+        def own(gain, logits):
+            return loss(name)(gain * logits, labels, **given)
+
+        def mean(gain, logits):
+            return jax.lax.pmean(own(gain, logits), "data")
+
+        if check:  # JAX knows what all devices share, and sums its gradient over them.
+            value, gradients = jax.value_and_grad(mean, argnums=(0, 1))(gain, logits)
+            return value, *gradients
+        value, (of_gain, of_logits) = jax.value_and_grad(own, argnums=(0, 1))(gain, logits)
+        return *jax.lax.pmean((value, of_gain), "data"), of_logits / 4
+
+    mesh = versions.make_mesh("Auto")
+    specs = dict(in_specs=(whole, split, split, split), out_specs=(whole, whole, split))
+    mapped = versions.shard_map(local, mesh, **specs, check=check)
+    value_there, of_gain, of_logits = quick_jit(mapped)(np.float64(1), logits, labels, given)
+    assert_near(value_there, value)
+    assert_near(of_gain, np.vdot(gradient, logits))
+    assert_near(of_logits, gradient)
