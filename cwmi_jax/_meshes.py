@@ -19,11 +19,12 @@ from cwmi_jax import _versions
 _Function = TypeVar("_Function", bound=Callable)
 
 
-def batched(trailing: int = 0) -> Callable[[_Function], _Function]:
+def batched(trailing: int | None = 0) -> Callable[[_Function], _Function]:
     """Makes a function of images work on a mesh with explicit axes, see `run_batched`.
 
     Args:
-        trailing: axes that its first argument has after the spatial ones; those before them are the batch.
+        trailing: axes that its first argument has after the spatial ones; those before them are the batch. None for a
+            function whose result belongs to no image.
     """
 
     def decorate(function):
@@ -32,7 +33,7 @@ def batched(trailing: int = 0) -> Callable[[_Function], _Function]:
         @functools.wraps(function)
         def run(*arguments, **options):
             images = arguments[0] if arguments else options.get(name, ())
-            leading = np.ndim(images) - options.get("spatial_dims", 2) - trailing
+            leading = 0 if trailing is None else np.ndim(images) - options.get("spatial_dims", 2) - trailing
             return run_batched(lambda a, o: function(*a, **o), images, leading, arguments, options)
 
         return run

@@ -5,6 +5,7 @@ import inspect
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
 import cwmi_jax
@@ -69,8 +70,10 @@ def test_readme_code_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert blocks
     names = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+    # A reader has JAX's defaults, and a bias without the batch's axes.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        for block in blocks:
+            exec(compile(block, "README.md", "exec"), names)
     assert names["loss"].shape == ()
 
 

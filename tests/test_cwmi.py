@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from cwmi_jax import cwmi_loss, wavelet_conditional_log_det
 from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, softmax, volume
+from tests.versions import enable_x64
 
 PRECISIONS = [(np.float64, 1e-6, 1e-5), (np.float32, 3e-5, 1e-4)]
 SMALL = dict(levels=1, orientations=1)
@@ -74,7 +75,7 @@ def test_loss_and_gradient_are_those_of_the_authors_code(case, kind, dtype, tole
     height, width = case["height"], case["width"]
     labels, logits = images(height, width, case["batch"], case["seed"])
     assert_allclose(labels.mean(), case["foreground_fraction"], rtol=1e-12)
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         both = functools.partial(losses_and_gradient, logits[..., None].astype(dtype), labels, **pyramid(case, kind))
         losses, _ = both(ce_weight=0.9)
         information, gradient = both(ce_weight=0.0)
@@ -104,7 +105,7 @@ def test_information_of_classes_is_that_of_a_pyramid_in_space(case, dtype, toler
     labels, logits = class_images(case["height"], case["width"], case["classes"], case["seed"])
     fractions = np.bincount(labels.ravel()) / labels.size
     assert_allclose(fractions, case["class_fractions"], rtol=1e-12)
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         result = loss(logits.astype(dtype), labels, ce_weight=0.0, **pyramid(case, "complex"))
     assert_allclose(result, case["mean_over_classes_sum_over_levels"], rtol=tolerance)
 
@@ -312,7 +313,7 @@ def test_one_foreground_pixel_agrees_with_float64_wherever_it_is(place):
     logits = images(64, 48)[1][..., None].astype(np.float32)
     labels = np.zeros((1, 64, 48), int)
     labels[0][place] = 1
-    with jax.enable_x64(True):
+    with enable_x64(True):
         expected, of_pixel = loss_and_gradient(logits.astype(np.float64), labels)
         flat = loss(np.zeros(logits.shape), labels, ce_weight=0.0)
         origin = loss(np.zeros(logits.shape), np.roll(labels, (7, 9), axis=(1, 2)), ce_weight=0.0)

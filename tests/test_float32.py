@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from cwmi_jax import wavelet_conditional_log_det
 from tests.golden import images, quick_jit, sigmoid
+from tests.versions import enable_x64
 
 EPSILON = 5e-4
 
@@ -85,7 +86,7 @@ gradient = quick_jit(jax.grad(total))
 
 def in_float64(function, *arrays, **settings):
     """The same numbers, as rounded to float32, with double precision from there on."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         return np.asarray(function(*(array.astype(np.float64) for array in arrays), **settings))
 
 

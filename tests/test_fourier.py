@@ -73,5 +73,3 @@ def test_derivatives_of_any_order_are_those_of_jax(x64, kind, shape):
     both = [quick_jit(functools.partial(derivatives, transform))(array, tangent) for transform in (ours, jaxs)]
     for got, want in zip(*map(jax.tree.leaves, both), strict=True):
         assert_allclose(got, want, atol=1e-9 * np.abs(want).max())
-
-

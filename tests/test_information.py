@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from cwmi_jax import wavelet_conditional_log_det, wavelet_mutual_information
 from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, sigmoid, softmax, volume
+from tests.versions import enable_x64
 
 PRECISIONS = [(np.float64, 1e-6), (np.float32, 3e-5)]
 FUNCTIONS = [wavelet_conditional_log_det, wavelet_mutual_information]
@@ -46,7 +47,7 @@ def pair(height=48, width=40, batch=2):
 @pytest.mark.parametrize("case", figures("cwmi"), ids=case_name)
 def test_log_dets_of_images_are_those_of_the_authors_code(case, kind, dtype, tolerance):
     labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         y, p = labels.astype(dtype), sigmoid(logits).astype(dtype)
         conditional, shared = both(y, p, **pyramid(case, kind))
     assert conditional.dtype == dtype
@@ -59,7 +60,7 @@ def test_log_dets_of_images_are_those_of_the_authors_code(case, kind, dtype, tol
 def test_log_dets_of_each_class_are_those_of_a_pyramid_in_space(case, dtype, tolerance):
     labels, logits = class_images(case["height"], case["width"], case["classes"], case["seed"])
     y = np.moveaxis(np.eye(case["classes"])[labels], -1, 0)
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         result = log_det(y.astype(dtype), np.moveaxis(softmax(logits), -1, 0).astype(dtype), **pyramid(case, "complex"))
     assert_allclose(result, case["log_det_conditional_covariance_per_class"], rtol=tolerance)
 
@@ -69,7 +70,7 @@ def test_log_dets_of_each_class_are_those_of_a_pyramid_in_space(case, dtype, tol
 @pytest.mark.parametrize("case", figures("volumes"), ids=case_name)
 def test_log_dets_of_volumes_are_those_of_a_pyramid_in_space(case, kind, dtype, tolerance):
     labels, logits = volume(case["depth"], case["height"], case["width"], case["seed"])
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         y, p = labels.astype(dtype), sigmoid(logits).astype(dtype)
         result = log_det(y, p, spatial_dims=3, **pyramid(case, kind))
     assert_allclose(result, case[kind]["log_det_conditional_covariance"], rtol=tolerance)

@@ -13,11 +13,13 @@ import numpy.typing as npt
 from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import check_where
+from cwmi_jax._meshes import batched
 from cwmi_jax.metrics._masks import check_classes, check_range
 
 _Counts: TypeAlias = jax.Array | npt.NDArray[np.float64]
 
 
+@batched(trailing=None)
 def confusion_matrix(
     logits_or_classes: ArrayLike, labels: ArrayLike, *, num_classes: int, where: ArrayLike | None = None
 ) -> jax.Array:

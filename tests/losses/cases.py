@@ -7,6 +7,7 @@ import numpy as np
 
 from cwmi_jax.losses import LOSSES, MAPS
 from tests.golden import class_images, images, quick_jit
+from tests.versions import enable_x64
 
 SHAPE = (24, 20)
 COUNT = 8
@@ -87,5 +88,5 @@ def in_both_precisions(name, logits, labels, where=None, given=None):
     """`evaluate` on numbers rounded to float32, in float32 and in float64."""
     rounded = logits.astype(np.float32)
     single = evaluate(name, rounded, labels, where, given)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         return single, evaluate(name, rounded.astype(np.float64), labels, where, given)

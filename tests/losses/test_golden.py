@@ -2,13 +2,13 @@
 
 import functools
 
-import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from cwmi_jax.losses import LOSSES, MAPS, dice, dice_cldice, focal, jaccard, rmi, skea_topo, tversky
 from tests.golden import figures, images, quick_jit
+from tests.versions import enable_x64
 
 BASELINES = {
     "ce": LOSSES["ce"],
@@ -57,7 +57,7 @@ def test_baselines_are_those_of_the_authors_code(case, dtype, tolerance):
     labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
     assert_allclose(labels.mean(), case["foreground_fraction"], rtol=1e-12)
     expected = case["baseline_losses_per_image"]
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         result = baselines(logits[..., None].astype(dtype), labels)
     assert set(result) == set(expected)
     for name, figure in expected.items():
@@ -82,7 +82,7 @@ def map_figures(shape):
 @pytest.mark.parametrize("shape", SHAPES, ids=["96x128", "128x128"])
 def test_losses_under_weight_maps_are_those_of_the_authors_code(shape, dtype, tolerance):
     labels, logits, maps, expected = map_figures(shape)
-    with jax.enable_x64(dtype == np.float64):
+    with enable_x64(dtype == np.float64):
         result = with_maps(logits[..., None].astype(dtype), labels, maps)
     for name, figure in expected.items():
         assert result[name].dtype == dtype

@@ -19,6 +19,7 @@ from cwmi_jax.losses import (
 from cwmi_jax.weight_maps import abw_weight_map, unet_weight_map
 from tests.golden import quick_jit, sigmoid, softmax, volume
 from tests.losses.cases import COUNT, batch, evaluate, holes, maps
+from tests.versions import enable_x64
 
 
 def balanced(label, classes):
@@ -190,7 +191,7 @@ def test_focal_loss_does_not_depend_on_an_offset_of_all_logits(offset):
     """Half a nat apart, as float32 has them at 1e4 too."""
     logits, labels = batch(3, dtype=np.float32)
     each, _, _ = evaluate("focal", np.round(2 * logits) / 2 + np.float32(offset), labels)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         expected, _, _ = evaluate("focal", (np.round(2 * logits) / 2).astype(np.float64), labels)
     assert_allclose(each, expected, rtol=3e-5)
 

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from cwmi_jax.losses import regions, rmi
 from tests.golden import class_images, images, quick_jit, sigmoid, softmax, volume
+from tests.versions import enable_x64
 
 EPSILON = 5e-4
 
@@ -137,7 +138,7 @@ def near_the_label(kind):
     p = np.stack([predict(label.astype(float)) for predict in PREDICTIONS.values()]).astype(np.float32)
     y = np.broadcast_to(label, p.shape)
     single = log_dets_and_gradients(y, p)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         double = log_dets_and_gradients(y.astype(np.float64), p.astype(np.float64))
         return [[np.asarray(part) for part in parts] for parts in (single, double)]
 
@@ -168,7 +169,7 @@ def test_float32_of_confident_predictions():
     logits = (confidence * (2 * labels - 1) + logits)[..., None].astype(np.float32)
     settings = dict(rmi_weight=1.0, reduction="none")
     result = run(logits, labels, **settings)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         assert_allclose(result, run(logits.astype(np.float64), labels, **settings), atol=1e-3, rtol=0)
 
 

@@ -128,8 +128,8 @@ def test_a_log_that_was_cut_off_tells_what_it_can(run, tmp_path):
 
 
 def test_devices_need_not_be_those_of_the_training(run, _bright, tmp_path):
-    """A batch of 3 cannot be shared by the two devices of the tests; one of 4 is filled up."""
-    assert jax.local_device_count() == 2
+    """A batch of 3 cannot be shared by the four devices of the tests; one of 4 is filled up."""
+    assert jax.local_device_count() == 4
     scores = run[2]["mean"]
     bench = finish(tmp_path / "run", thresholds=(0.25,), panels=0, batch_size=3)
     assert evaluate.test_run(bench, tmp_path / "run")["mean"] == scores

@@ -323,7 +323,7 @@ def test_missing_data_and_a_batch_that_cannot_be_shared_are_one_line(home, tmp_p
     assert capsys.readouterr().err.startswith("error: drive is not prepared in ")
     assert main(typed(home, "odd", "--batch-size", "5")) == 1
     assert capsys.readouterr().err == (
-        "error: batch_size must be a multiple of the 2 devices, got 5; use 4, or fewer devices\n"
+        "error: batch_size must be a multiple of the 4 devices, got 5; use 4, or fewer devices\n"
     )
     assert not (home / "odd").exists() and not (tmp_path / "run").exists()
 

@@ -10,13 +10,13 @@ from train.steps import TrainState
 def test_a_batch_is_cut_in_order():
     shared = parallel.share({"images": np.arange(24).reshape(4, 3, 2)})
     np.testing.assert_array_equal(
-        shared["images"], [np.arange(12).reshape(2, 3, 2), np.arange(12, 24).reshape(2, 3, 2)]
+        shared["images"], [[np.arange(6 * place, 6 * place + 6).reshape(3, 2)] for place in range(4)]
     )
 
 
-@pytest.mark.parametrize(("size", "better"), [(1, 2), (5, 4)])
+@pytest.mark.parametrize(("size", "better"), [(1, 4), (5, 4)])
 def test_a_batch_that_cannot_be_shared(size, better):
-    with pytest.raises(ValueError, match=f"multiple of the 2 devices, got {size}; use {better}, or fewer devices"):
+    with pytest.raises(ValueError, match=f"multiple of the 4 devices, got {size}; use {better}, or fewer devices"):
         parallel.check_batch_size(size)
     parallel.check_batch_size(better)
 
@@ -24,8 +24,8 @@ def test_a_batch_that_cannot_be_shared(size, better):
 def test_a_state_comes_back_from_the_devices():
     state = TrainState(np.int32(7), {"w": np.arange(3.0, dtype=np.float32)}, {}, (), None)
     copies = parallel.replicate(state)
-    assert np.shape(copies.params["w"]) == (2, 3)
-    np.testing.assert_array_equal(np.asarray(copies.params["w"]), [[0, 1, 2], [0, 1, 2]])
+    assert np.shape(copies.params["w"]) == (4, 3)
+    np.testing.assert_array_equal(np.asarray(copies.params["w"]), [[0, 1, 2]] * 4)
 
 
 def test_a_process_alone_decides_alone():

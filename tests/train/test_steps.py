@@ -1,4 +1,4 @@
-"""Steps against gradients and updates made by hand, on one device and on two."""
+"""Steps against gradients and updates made by hand, on one device and on several."""
 
 import functools
 
@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 from cwmi_jax.losses import LOSSES
 from cwmi_jax.metrics import mean_dice, mean_iou
+from tests.versions import collectives, make_mesh, transformed
 from train import parallel
 from train.config import OptimizerConfig
+from train.models import UNet
 from train.optimizer import create_optimizer
 from train.steps import create_state, eval_step, predict_step, train_step
 
@@ -144,22 +147,48 @@ def test_accumulated_halves_are_the_whole_batch(name):
 
 
 @pytest.mark.parametrize("norm", ["group", "batch"])
-def test_two_devices_are_one_with_the_whole_batch(norm):
-    assert jax.local_device_count() == 2
+def test_four_devices_are_one_with_the_whole_batch(norm):
+    assert jax.local_device_count() == 4
     optimizer, batch = optax.sgd(0.5, momentum=0.9), batch_of()
     together = Net(norm, axis_name=parallel.AXIS)
     one = state_of(Net(norm), optimizer, ema=True)
-    two = parallel.replicate(jax.tree.map(np.asarray, state_of(together, optimizer, ema=True)))
+    four = parallel.replicate(jax.tree.map(np.asarray, state_of(together, optimizer, ema=True)))
     step = parallel.parallel_train_step(together, optimizer, CE, 0.75)
     for _ in range(3):
         one, of_one = train_step(one, batch, network=Net(norm), optimizer=optimizer, loss=CE, ema=0.75)
-        two, of_two = step(two, parallel.share(batch))
+        four, of_four = step(four, parallel.share(batch))
     # Every device has the same state, to the bit.
-    for leaf in jax.tree.leaves(two):
-        np.testing.assert_array_equal(np.asarray(leaf)[0], np.asarray(leaf)[1])
-    for name, value in parallel.first(of_two).items():
+    for leaf in map(np.asarray, jax.tree.leaves(four)):
+        np.testing.assert_array_equal(leaf[1:], np.broadcast_to(leaf[:1], leaf[1:].shape))
+    for name, value in parallel.first(of_four).items():
         np.testing.assert_allclose(value, of_one[name], rtol=1e-5)
-    assert_close(parallel.to_host(two), one, atol=1e-5)
+    assert_close(parallel.to_host(four), one, atol=1e-5)
+
+
+def test_a_step_under_jit_alone_splits_the_batch_over_a_mesh():
+    """As in a loop of one's own: put the batch on a mesh, and jit the step; batch norm sees the whole batch."""
+    network = UNet(width=4, depth=2, classes=1)
+    loss = functools.partial(LOSSES["cwmi"], levels=2)
+    rng = np.random.default_rng(0)
+    labels = np.repeat(rng.integers(0, 2, (8, 4, 4)), 4, axis=1).repeat(4, axis=2).astype(np.int32)
+    images = (labels + rng.normal(size=labels.shape)).astype(np.float32)[..., None]
+    batch = {"images": images, "labels": labels, "where": np.ones(labels.shape, bool), "maps": {}}
+    optimizer = optax.sgd(0.1, momentum=0.9)
+    state = create_state(network, optimizer, 0, (16, 16, 1), ema=False)
+    step = jax.jit(functools.partial(train_step, network=network, optimizer=optimizer, loss=loss, ema=0.0))
+    expected, of_one = step(state, batch)
+
+    mesh = make_mesh("Auto")
+    whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+    arguments = jax.device_put(state, whole), jax.device_put(batch, split)
+    program = step.lower(*arguments).compile()
+    after, of_mesh = program(*arguments)
+    np.testing.assert_allclose(of_mesh["loss"], of_one["loss"], rtol=1e-5)
+    np.testing.assert_allclose(of_mesh["gradient_norm"], of_one["gradient_norm"], rtol=1e-4)
+    assert_close(after.params, expected.params, atol=1e-4)
+    assert_close(after.statistics, expected.statistics, atol=1e-4)
+    assert collectives(program) == {"all-reduce"}
+    assert {shape[0] for shape in transformed(program)} == {2}
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -182,10 +211,10 @@ def test_scores_are_sums_of_those_of_each_image(classes):
         np.testing.assert_allclose(sums[name], value, rtol=1e-5)
 
 
-def test_scores_of_two_devices_add_up_and_padding_alone_is_nothing():
+def test_scores_of_devices_add_up_and_padding_alone_is_nothing():
     network = Net("batch", axis_name=parallel.AXIS)
     state, batch = state_of(network, optax.sgd(1.0)), batch_of(4)
-    batch["where"][2:] = False  # all that the second device has
+    batch["where"][2:] = False  # all that half of the devices have
     del batch["maps"]
     expected = eval_step(state, part(batch, slice(0, 2)), network=network)
     sums = parallel.parallel_eval_step(network)(
