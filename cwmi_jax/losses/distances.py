@@ -120,6 +120,6 @@ def _per_class(transform, masks: jax.Array) -> jax.Array:
 
 def _mean_product(left: jax.Array, right: jax.Array, inputs: SegmentationInputs) -> jax.Array:
     """Mean over an image's unmasked pixels and classes of a product of `[N, C, *shape]` that is 0 where masked, `[N]`."""
-    left, right = (array.reshape(len(array), -1) for array in (left, right))
+    left, right = (array.reshape(array.shape[0], -1) for array in (left, right))
     total = jnp.einsum("nx,nx->n", left, right, precision=jax.lax.Precision.HIGHEST)
     return total / jnp.maximum(inputs.pixels * (left.shape[1] / math.prod(inputs.shape)), 1)

@@ -238,7 +238,7 @@ def adaptive_boundary_weighted(
 
 def mean_under_weights(inputs: SegmentationInputs, weights: jax.Array) -> jax.Array:
     """`-sum weights log p / sum weights` of each image, `[N]`, with weights `[N, C, *shape]`; 0 where all weights are."""
-    total = weights.reshape(len(weights), -1).sum(axis=1)
+    total = weights.reshape(weights.shape[0], -1).sum(axis=1)
     return _sum(weights, -log_probabilities(inputs)[0]) / jnp.where(total > 0, total, 1)
 
 
@@ -255,5 +255,5 @@ def _sum(weights: jax.Array, values: jax.Array) -> jax.Array:
 
     As an inner product: a logarithm that is fused into a sum is computed one number at a time.
     """
-    weights, values = (array.reshape(len(array), -1) for array in (weights, values))
+    weights, values = (array.reshape(array.shape[0], -1) for array in (weights, values))
     return jnp.einsum("nx,nx->n", weights, values, precision=jax.lax.Precision.HIGHEST)

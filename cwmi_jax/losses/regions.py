@@ -87,7 +87,7 @@ def _cross_entropies(inputs: SegmentationInputs) -> jax.Array:
     targets = inputs.class_targets()
     log_p, log_complement = log_probabilities(inputs)
     losses = inputs.inside(-targets * log_p - (1 - targets) * log_complement)
-    flat = losses.reshape(len(losses), -1)
+    flat = losses.reshape(losses.shape[0], -1)
     return matmul(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
 
 

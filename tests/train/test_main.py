@@ -319,7 +319,8 @@ def test_contradictions_are_one_line_before_data_are_read(flags, message, tmp_pa
 
 
 def test_missing_data_and_a_batch_that_cannot_be_shared_are_one_line(home, tmp_path, capsys):
-    assert main(["drive", "--output", str(tmp_path / "run"), "--data.folder", str(tmp_path / "data")]) == 1
+    folders = ["--output", str(tmp_path / "run"), "--data.folder", str(tmp_path / "data")]
+    assert main(["drive", "--batch-size", "8", *folders]) == 1
     assert capsys.readouterr().err.startswith("error: drive is not prepared in ")
     assert main(typed(home, "odd", "--batch-size", "5")) == 1
     assert capsys.readouterr().err == (
