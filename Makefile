@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test bench lock clean
+.PHONY: demo test compat bench lock clean
 
 demo: $(VENV)/installed
 	$(RUN) -m train.compare --dataset demo --losses ce,cwmi --fold 1 --output runs/demo
@@ -13,6 +13,10 @@ test: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest --numprocesses auto --dist loadfile
+
+# Other versions than those of the lock file: the oldest, and Colab's.
+compat:
+	compat/run
 
 bench: $(VENV)/installed
 	$(RUN) -m benchmarks
@@ -32,4 +36,4 @@ lock: $(VENV)/installed
 		--extra train --extra test --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .compat build *.egg-info .mypy_cache .pytest_cache .ruff_cache
