@@ -19,7 +19,7 @@ import numpy as np
 from jax.extend.core.primitives import fft_p
 from jax.interpreters import ad, batching, mlir
 from jax.lax import FftType
-from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
 from cwmi_jax import _versions
 
@@ -68,18 +68,20 @@ def _plain(array: jax.Array, *, kind: str, shape: tuple[int, ...], program=None)
 def _split(kind: str, shape: tuple[int, ...], leading: int) -> Callable[[jax.Array], jax.Array]:
     """The transform with the rule by which it is split over devices: along leading axes, never along those of `shape`."""
 
-    def whole_images(sharding: Sharding) -> Sharding:
+    def whole_images(mesh: Mesh, sharding: Sharding | None) -> Sharding:
+        if sharding is None:
+            return NamedSharding(mesh, PartitionSpec())
         if not isinstance(sharding, NamedSharding):
             return sharding
         spec = (*sharding.spec, *[None] * leading)[:leading]
         return NamedSharding(sharding.mesh, PartitionSpec(*spec))
 
     def partition(mesh, arguments, result):
-        sharding = whole_images(arguments[0].sharding)
+        sharding = whole_images(mesh, arguments[0].sharding)
         return mesh, functools.partial(_plain, kind=kind, shape=shape), sharding, (sharding,)
 
     def infer(mesh, arguments, result):
-        return whole_images(arguments[0].sharding)
+        return whole_images(mesh, arguments[0].sharding)
 
     batch = [f"b{axis}" for axis in range(leading)]
     before, after = ([f"{name}{axis}" for axis in range(len(shape))] for name in "xw")

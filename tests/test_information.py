@@ -49,7 +49,7 @@ def test_log_dets_of_images_are_those_of_the_authors_code(case, kind, dtype, tol
     labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
     with enable_x64(dtype == np.float64):
         y, p = labels.astype(dtype), sigmoid(logits).astype(dtype)
-        conditional, shared = both(y, p, **pyramid(case, kind))
+        conditional, shared = map(np.asarray, both(y, p, **pyramid(case, kind)))
     assert conditional.dtype == dtype
     assert_allclose(conditional.T, case[kind]["log_det_conditional_covariance"], rtol=tolerance)
     assert_allclose((conditional + shared).T, case[kind]["log_det_label_covariance"], rtol=tolerance)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -176,7 +177,8 @@ def test_killed_at_any_moment_and_in_the_middle_of_a_save(whole, tmp_path):
         text=True,
         check=True,
     )
-    said = [line for line in child.stdout.splitlines() if "killed" in line or "ended" in line]
+    # Where the machine is slow a line of progress stands before some.
+    said = re.findall(r"killed while writing .*|(?:save|step) \d+ ended with .*", child.stdout)
     assert said[0].startswith("killed while writing checkpoints/3.") and said[0].endswith(" False"), child.stderr
     assert said[1:3] == ["save 3 ended with -9", "step 5 ended with -9"], child.stderr
     assert said[3].startswith("killed while writing checkpoints/6.") and said[3].endswith(" False"), child.stderr
