@@ -33,7 +33,7 @@ def bounds():
             yield extra, package.lower(), numbers(version)
 
 
-@pytest.mark.parametrize(("extra", "package", "bound"), bounds())
+@pytest.mark.parametrize(("extra", "package", "bound"), list(bounds()))
 def test_the_oldest_versions_are_the_ones_that_are_tested(extra, package, bound):
     if not extra:
         assert pins("oldest")[package] == bound
