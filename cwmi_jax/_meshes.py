@@ -33,7 +33,8 @@ def batched(trailing: int | None = 0) -> Callable[[_Function], _Function]:
         @functools.wraps(function)
         def run(*arguments, **options):
             images = arguments[0] if arguments else options.get(name, ())
-            leading = 0 if trailing is None else np.ndim(images) - options.get("spatial_dims", 2) - trailing
+            spatial_dims = 3 if options.get("spatial_dims") == 3 else 2
+            leading = 0 if trailing is None else np.ndim(images) - spatial_dims - trailing
             return run_batched(lambda a, o: function(*a, **o), images, leading, arguments, options)
 
         return run
@@ -57,12 +58,12 @@ def run_batched(function: Callable, images: Any, leading: int, *arguments: Any) 
     mesh = next(filter(None, map(_versions.explicit_mesh, arrays)), None)
     if mesh is None:
         return function(*arguments)
-    spec = _versions.type_of(images).sharding.spec[: max(leading, 0)] if isinstance(images, jax.Array) else ()
+    spec = jax.typeof(images).sharding.spec[: max(leading, 0)] if isinstance(images, jax.Array) else ()
     with _versions.on_auto_axes(mesh):
         results = function(*jax.tree.map(_as_auto, arguments))
 
     def spread(result: jax.Array) -> jax.Array:
-        return _versions.reshard(result, NamedSharding(mesh, PartitionSpec(*spec[: result.ndim])))
+        return jax.sharding.reshard(result, NamedSharding(mesh, PartitionSpec(*spec[: result.ndim])))
 
     return jax.tree.map(spread, results)
 
@@ -78,5 +79,5 @@ def vary_alike(*arrays: jax.Array | None) -> list[Any]:
 
 def _as_auto(leaf: Any) -> Any:
     if isinstance(leaf, jax.Array) and _versions.explicit_mesh(leaf) is not None:
-        return _versions.reshard(leaf, PartitionSpec())
+        return jax.sharding.reshard(leaf, PartitionSpec())
     return leaf

@@ -13,14 +13,9 @@ _HAS_EXPLICIT_AXES = hasattr(jax.sharding, "reshard") and hasattr(jax.sharding, 
 _HAS_SHARDY_RULES = "need_replication_factors" in inspect.signature(custom_partitioning.def_partition).parameters
 
 
-def type_of(array: Any) -> Any:
-    """The abstract value of an array or tracer."""
-    return jax.typeof(array)
-
-
 def varying_axes(array: Any) -> frozenset[str]:
     """The mesh axes of a surrounding `shard_map` over which an array differs; none where the version does not track them."""
-    kind = type_of(array)
+    kind: Any = jax.typeof(array)
     return frozenset(kind.manual_axis_type.varying if hasattr(kind, "manual_axis_type") else getattr(kind, "vma", ()))
 
 
@@ -37,7 +32,7 @@ def explicit_mesh(array: Any) -> Any | None:
     """The mesh of an array with explicit axes, as its type names it, or None."""
     if not _HAS_EXPLICIT_AXES:
         return None
-    mesh = type_of(array).sharding.mesh
+    mesh: Any = jax.typeof(array).sharding.mesh
     return mesh if mesh.explicit_axes else None
 
 
@@ -47,11 +42,6 @@ def on_auto_axes(mesh: Any) -> contextlib.AbstractContextManager:
     types = tuple(kinds.Auto if kind == kinds.Explicit else kind for kind in mesh.axis_types)
     automatic = jax.sharding.AbstractMesh(mesh.axis_sizes, mesh.axis_names, axis_types=types)
     return jax.sharding.use_abstract_mesh(automatic)
-
-
-def reshard(array: jax.Array, sharding: Any) -> jax.Array:
-    """An array of another type of sharding."""
-    return jax.sharding.reshard(array, sharding)
 
 
 def partitioned(
