@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from cwmi_jax.losses import LOSSES
 from cwmi_jax.metrics import mean_dice, mean_iou
+from tests.golden import quick_jit
 from tests.versions import collectives, make_mesh, transformed
 from train import parallel
 from train.config import OptimizerConfig
@@ -175,7 +176,7 @@ def test_a_step_under_jit_alone_splits_the_batch_over_a_mesh():
     batch = {"images": images, "labels": labels, "where": np.ones(labels.shape, bool), "maps": {}}
     optimizer = optax.sgd(0.1, momentum=0.9)
     state = create_state(network, optimizer, 0, (16, 16, 1), ema=False)
-    step = jax.jit(functools.partial(train_step, network=network, optimizer=optimizer, loss=loss, ema=0.0))
+    step = quick_jit(functools.partial(train_step, network=network, optimizer=optimizer, loss=loss, ema=0.0))
     expected, of_one = step(state, batch)
 
     mesh = make_mesh("Auto")
