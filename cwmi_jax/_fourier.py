@@ -55,13 +55,18 @@ def _transform(array: jax.Array, kind: str, shape: tuple[int, ...]) -> jax.Array
     return _transform_p.bind(array, program=program, kind=kind, shape=shape)
 
 
-def _run(array: jax.Array, *, program, kind: str, shape: tuple[int, ...]) -> jax.Array:
+def _run(array: jax.Array, *, program, **_) -> jax.Array:
     return jax.extend.core.jaxpr_as_fun(program)(array)[0]
 
 
-def _plain(array: jax.Array, *, kind: str, shape: tuple[int, ...], program=None) -> jax.Array:
-    # Not `jax.lax.fft`, which looks up whether there is float64: compilers call this from threads that cannot tell.
-    return fft_p.bind(array, fft_type=getattr(FftType, kind), fft_lengths=shape)
+def _whole(kind: str, shape: tuple[int, ...]) -> Callable[[jax.Array], jax.Array]:
+    """The transform as JAX has it."""
+
+    def transform(array: jax.Array) -> jax.Array:
+        # Not `jax.lax.fft`, which looks up whether there is float64: compilers call this from threads that cannot tell.
+        return fft_p.bind(array, fft_type=getattr(FftType, kind), fft_lengths=shape)
+
+    return transform
 
 
 @functools.lru_cache
@@ -76,27 +81,24 @@ def _split(kind: str, shape: tuple[int, ...], leading: int) -> Callable[[jax.Arr
         spec = (*sharding.spec, *[None] * leading)[:leading]
         return NamedSharding(sharding.mesh, PartitionSpec(*spec))
 
-    def partition(mesh, arguments, result):
-        sharding = whole_images(mesh, arguments[0].sharding)
-        return mesh, functools.partial(_plain, kind=kind, shape=shape), sharding, (sharding,)
+    transform = _whole(kind, shape)
 
     def infer(mesh, arguments, result):
         return whole_images(mesh, arguments[0].sharding)
 
+    def partition(mesh, arguments, result):
+        sharding = infer(mesh, arguments, result)
+        return mesh, transform, sharding, (sharding,)
+
     batch = [f"b{axis}" for axis in range(leading)]
     before, after = ([f"{name}{axis}" for axis in range(len(shape))] for name in "xw")
-    return _versions.partitioned(
-        lambda array: _plain(array, kind=kind, shape=shape),
-        partition,
-        infer,
-        f"{' '.join(batch + before)} -> {' '.join(batch + after)}",
-        (*before, *after),
-    )
+    rule = f"{' '.join(batch + before)} -> {' '.join(batch + after)}"
+    return _versions.partitioned(transform, partition, infer, rule, (*before, *after))
 
 
-def _lower(context, array, **parameters):
-    run = _plain if _versions.is_export(context) else _run
-    return mlir.lower_fun(functools.partial(run, **parameters), multiple_results=False)(context, array)
+def _lower(context, array, *, program, kind: str, shape: tuple[int, ...]):
+    run = _whole(kind, shape) if _versions.is_export(context) else functools.partial(_run, program=program)
+    return mlir.lower_fun(run, multiple_results=False)(context, array)
 
 
 def _batch(arrays, axes, *, program, kind: str, shape: tuple[int, ...]):
@@ -122,4 +124,4 @@ _transform_p.def_abstract_eval(lambda array, *, program, kind, shape: program.ou
 ad.deflinear2(_transform_p, _transpose)
 batching.primitive_batchers[_transform_p] = _batch
 mlir.register_lowering(_transform_p, _lower)
-_versions.register_elementwise_sharding(_transform_p)
+_versions.register_replication(_transform_p)

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cwmi_jax._filters import Array, FilterBank, Frequencies, angular_gains, crop, level_gain, namespace, uncrop
+from cwmi_jax._filters import Array, FilterBank, Frequencies, align, angular_gains, crop, level_gain, namespace, uncrop
 from cwmi_jax._fourier import irfft, rfft
 
 # Weight maps are made and used in blocks of rows of so many entries: 16 MB in float32.
@@ -268,11 +268,11 @@ def _uncrop(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
     return jnp.pad(spectrum, [(0, 0)] * (spectrum.ndim - 1) + [(0, last // 2 + 1 - spectrum.shape[-1])])
 
 
-def _multiplicity(bank: FilterBank, halvings: int, dtype: np.dtype) -> np.ndarray:
+def _multiplicity(bank: FilterBank, halvings: int, dtype: np.dtype) -> Array:
     """How much each frequency of the last axis counts: half at 0, where w and -w are both kept, else 1."""
-    columns = np.ones([1] * (bank.spatial_dims - 1) + [bank.grid(halvings)[-1] // 2 + 1], dtype)
-    columns[..., 0] = 0.5
-    return columns
+    columns = np.ones(bank.grid(halvings)[-1] // 2 + 1, dtype)
+    columns[0] = 0.5
+    return align(columns, bank.spatial_dims)
 
 
 def _per_image(values: jax.Array, spectra: jax.Array) -> jax.Array:

@@ -51,7 +51,6 @@ def cross_entropy(
     return reduce_images(mean_cross_entropy(inputs, class_weights), inputs, reduction)
 
 
-@batched(trailing=1)
 def balanced_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
