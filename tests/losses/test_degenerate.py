@@ -2,6 +2,7 @@
 
 import functools
 
+import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -51,7 +52,8 @@ def of_classes():
 
 @functools.cache
 def results(name, channels):
-    return in_both_precisions(name, *(binary() if channels == 1 else of_classes()))
+    with jax.debug_nans(True):  # It looks at all that leaves a program.
+        return in_both_precisions(name, *(binary() if channels == 1 else of_classes()))
 
 
 @pytest.mark.parametrize("kind", range(COUNT), ids=[f"{a}/{b}" for a, b in zip(KINDS, CLASS_KINDS, strict=True)])
