@@ -45,7 +45,8 @@ def skea_topo(
 
     The paper adds the second term from epoch 21. It is found by scikit-image on the host at every step, through
     `jax.pure_callback`: the devices wait for it, about a tenth of a second for an image of 512 x 512 pixels, and
-    accelerators without host callbacks cannot run it. `topology=False` needs no callback.
+    accelerators without host callbacks cannot run it. Under `jit` the masks of a batch that is spread over devices are
+    gathered on the first of them, within `shard_map` they are not. `topology=False` needs no callback.
 
     Args:
         logits: `[..., H, W, C]`, C = 1 or 2: the loss is defined for two classes.
