@@ -1,12 +1,12 @@
 """Polar-separable filters of the steerable pyramid, in any number of dimensions.
 
-A frequency is a vector `w` in radians per sample, of radius `r = |w|`. Level `i = 1..N` passes the two octaves around
-`pi / 2**i` with the radial gain `cos(pi/2 log2(r 2**i / pi))`, which is what Portilla and Simoncelli's product of low- and
-highpass filters comes to; orientation `k` has a unit axis `d_k` and the angular gain `max(w.d_k / r, 0)**n`.
+Level `i = 0..N-1` passes the two octaves around its centre, `pi / 2**(i+1)` radians per sample. At a frequency vector `w` in
+units of that centre, of radius `rho = |w|`, it has the radial gain `cos(pi/2 log2 rho)`, which is what Portilla and
+Simoncelli's product of low- and highpass filters comes to; orientation `k` has a unit axis `d_k` and the angular gain
+`max(w.d_k / rho, 0)**n`.
 
-Frequencies are vectors, one an axis. They follow from static shapes and so do the filters: all functions
-here compute in NumPy on NumPy vectors. On traced vectors they compute in `jax.numpy`, for images whose filters
-are too large to be constants of the compiled program.
+Frequencies are vectors, one an axis, and follow from static shapes. Gains are computed from them in the program: as
+constants they would outweigh it.
 
 References:
     Portilla and Simoncelli, "A parametric texture model based on joint statistics of complex wavelet coefficients",
@@ -18,7 +18,6 @@ import functools
 import math
 import operator
 from collections.abc import Sequence
-from types import ModuleType
 from typing import NamedTuple
 
 import jax
@@ -28,9 +27,8 @@ import numpy as np
 MIN_SIDE = 4
 """Pixels that the coarsest level keeps a side, at the least."""
 
-Array = np.ndarray | jax.Array
-Frequencies = Sequence[Array]
-"""One vector an axis, each shaped to broadcast against the others."""
+Frequencies = Sequence[jax.Array]
+"""One vector an axis, each shaped to broadcast against the others, in units of a level's centre."""
 
 
 class Orientations(NamedTuple):
@@ -109,103 +107,109 @@ class FilterBank:
         """Axes and angular gain."""
         return make_orientations(self.spatial_dims, self.orientations)
 
-    def grid(self, halvings: int) -> tuple[int, ...]:
-        """Sides of the smallest grid that holds every frequency below `pi / 2**halvings`."""
-        return tuple(-(-side // 2**halvings) for side in self.shape)
+    def grid(self, level: int) -> tuple[int, ...]:
+        """Sides of the smallest grid that holds every frequency below `pi / 2**level`."""
+        return tuple(-(-side // 2**level) for side in self.shape)
 
-    def pixels(self, halvings: int) -> float:
+    def pixels(self, level: int) -> float:
         """The pixels of that grid as they enter sums: not rounded to whole ones."""
-        return math.prod(self.shape) / 2 ** (self.spatial_dims * halvings)
+        return math.prod(self.shape) / 2 ** (self.spatial_dims * level)
 
-    def frequencies(self, halvings: int, dtype: np.dtype, *, half: bool) -> list[np.ndarray]:
-        """The frequencies of that grid, in the order of the FFT and in radians per sample.
+    def frequencies(self, level: int, dtype: np.dtype, *, half: bool) -> list[np.ndarray]:
+        """The frequencies of that grid, in the order of the FFT and in units of the level's centre, `pi / 2**(level+1)`.
 
-        With `half` the last axis has those of a real FFT alone.
+        With `half` the last axis has those alone that are neither negative nor the Nyquist frequency, which no level passes.
         """
         vectors = [
-            2 * np.pi * np.fft.fftfreq(n, side / n) for side, n in zip(self.shape, self.grid(halvings), strict=True)
+            2 ** (level + 2) * np.fft.fftfreq(n, side / n) for side, n in zip(self.shape, self.grid(level), strict=True)
         ]
         if half:
-            vectors[-1] = np.abs(vectors[-1][: vectors[-1].size // 2 + 1])
+            vectors[-1] = vectors[-1][: (vectors[-1].size + 1) // 2]
         return [
             np.expand_dims(vector.astype(dtype), [other for other in range(self.spatial_dims) if other != axis])
             for axis, vector in enumerate(vectors)
         ]
 
 
-def level_gain(frequencies: Frequencies, level: int) -> Array:
-    """Radial gain of level 1, 2, ..."""
-    return _lobe(_octaves(frequencies) + level)
+def hidden(vectors: Sequence[np.ndarray]) -> list[jax.Array]:
+    """Arrays that the compiler does not see, lest it work the filters out itself and keep them as constants."""
+    return jax.lax.optimization_barrier([jnp.asarray(vector) for vector in vectors])
 
 
-def highpass_gain(frequencies: Frequencies) -> Array:
-    """Radial gain of what lies above level 1."""
+def level_gain(frequencies: Frequencies) -> jax.Array:
+    """Radial gain of the level in whose units the frequencies are."""
+    return _lobe(_octaves(frequencies))
+
+
+def highpass_gain(frequencies: Frequencies) -> jax.Array:
+    """Radial gain of what lies above the finest level, in whose units the frequencies are."""
+    return _lobe(jnp.minimum(_octaves(frequencies) - 1, 0))
+
+
+def lowpass_gain(frequencies: Frequencies) -> jax.Array:
+    """Radial gain of what lies below the coarsest level, of frequencies in units of the level after it."""
+    return _lobe(jnp.maximum(_octaves(frequencies), 0))
+
+
+def shared_gain(frequencies: Frequencies, order: int) -> jax.Array:
+    """What the gains of a level's bands have in common, the radial gain over `rho**order`."""
     octaves = _octaves(frequencies)
-    return _lobe(namespace(octaves).minimum(octaves, 0))
+    return _lobe(octaves) * jnp.exp2(-order * jnp.clip(octaves, -1, 1))
 
 
-def lowpass_gain(frequencies: Frequencies, levels: int) -> Array:
-    """Radial gain of what lies below level `levels`."""
-    octaves = _octaves(frequencies)
-    return _lobe(namespace(octaves).maximum(octaves + (levels + 1), 0))
-
-
-def angular_gains(frequencies: Frequencies, oriented: Orientations) -> list[Array]:
-    """`sign(cos) c |cos|**n` of the angle between every frequency and each axis; 0 at zero frequency.
+def band_gains(shared: jax.Array, frequencies: Frequencies, oriented: Orientations) -> jax.Array:
+    """Signed gains of a level's bands, `[K, *grid]`: the radial gain times `sign(cos) c |cos|**n` of the angle to each axis.
 
     The analytic filter of an axis has twice this gain where it is positive, and 0 elsewhere.
+
+    Args:
+        shared: from `shared_gain` of the same frequencies and order n.
+        frequencies: in units of the level's centre.
+        oriented: axes.
     """
-    radius = _radius(frequencies)
-    gains = []
-    for axis in oriented.axes:
-        cosine = _total([vector * float(a) for vector, a in zip(frequencies, axis, strict=True)]) / radius
-        if oriented.order == 0:
-            gains.append(oriented.gain * namespace(cosine).sign(cosine))
-        else:
-            gains.append(oriented.gain * cosine * namespace(cosine).abs(cosine) ** (oriented.order - 1))
-    return gains
+    axes = oriented.axes.astype(shared.dtype).T
+    components = axes.reshape(*axes.shape, *[1] * shared.ndim)
+    # rho times the cosine.
+    projections = _total([vector[None] * component for vector, component in zip(frequencies, components, strict=True)])
+    shared = (oriented.gain * shared)[None]
+    if oriented.order == 0:
+        return shared * jnp.sign(projections)
+    return shared * projections * jnp.abs(projections) ** (oriented.order - 1)
 
 
-def align(array: Array, rank: int) -> Array:
+def align(array: np.ndarray | jax.Array, rank: int):
     """The same array with axes of 1 in front, so that it broadcasts against those of a rank where that must be said."""
     return array.reshape([1] * (rank - array.ndim) + list(array.shape))
 
 
-def namespace(array: Array) -> ModuleType:
-    """NumPy for what is static, `jax.numpy` for what is traced."""
-    return np if isinstance(array, np.ndarray) else jnp
-
-
-def _total(terms: Sequence[Array]) -> Array:
+def _total(terms: Sequence[jax.Array]) -> jax.Array:
     return functools.reduce(operator.add, terms)
 
 
-def _radius(frequencies: Frequencies) -> Array:
-    """`|w|`, with a tiny number for 0 lest it divide or enter a logarithm."""
-    squared = _total([vector * vector for vector in frequencies])
-    xp = namespace(squared)
-    return xp.sqrt(xp.maximum(squared, xp.finfo(squared.dtype).tiny))
+def _octaves(frequencies: Frequencies) -> jax.Array:
+    """`log2 rho`; a large negative number at zero frequency."""
+    squared = _total([vector**2 for vector in frequencies])
+    return 0.5 * jnp.log2(jnp.maximum(squared, jnp.finfo(squared.dtype).tiny))
 
 
-def _octaves(frequencies: Frequencies) -> Array:
-    """`log2(r / pi)`."""
-    radius = _radius(frequencies)
-    return namespace(radius).log2(radius / math.pi)
+def _lobe(octaves: jax.Array) -> jax.Array:
+    """`cos(pi/2 octaves)` over two octaves, else 0; its square and its neighbour's add up to 1.
+
+    A Taylor series to within rounding of float64: the compiler computes it many numbers at a time, but a cosine one by one.
+    """
+    squared = jnp.minimum(octaves**2, 1)
+    series = [(-1) ** k * (math.pi / 2) ** (2 * k) / math.factorial(2 * k) for k in range(12)]
+    cosine = functools.reduce(lambda total, term: total * squared + term, reversed(series), jnp.zeros_like(squared))
+    return jnp.where(squared < 1, cosine, 0)
 
 
-def _lobe(octaves: Array) -> Array:
-    """One hump of a cosine over two octaves; its square and its neighbour's add up to 1."""
-    xp = namespace(octaves)
-    return xp.where(xp.abs(octaves) < 1, xp.cos(math.pi / 2 * octaves), 0)
-
-
-def crop(spectrum: jax.Array, axis: int, side: int) -> jax.Array:
-    """The `side` lowest frequencies of an axis, in the order of the FFT."""
+def crop(spectrum: jax.Array, axis: int, side: int, step: int = 1) -> jax.Array:
+    """The `side` lowest frequencies of an axis, or every `step`-th of them, in the order of the FFT."""
     whole = spectrum.shape[axis]
-    if side == whole:
+    if side == whole and step == 1:
         return spectrum
-    low = jax.lax.slice_in_dim(spectrum, 0, side - side // 2, axis=axis)
-    high = jax.lax.slice_in_dim(spectrum, whole - side // 2, whole, axis=axis)
+    low = jax.lax.slice_in_dim(spectrum, 0, side - side // 2, step, axis=axis)
+    high = jax.lax.slice_in_dim(spectrum, whole - side // 2, whole, step, axis=axis)
     return jnp.concatenate([low, high], axis=axis)
 
 

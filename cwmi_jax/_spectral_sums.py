@@ -10,7 +10,9 @@ On the half space that a real FFT keeps, `w` and `-w` are taken together: the re
 `W(w) + W(-w)`, its imaginary part `W(w) - W(-w)`, where `W = g^2 A_j A_k`. The frequencies that are 0 on the last axis hold
 both already and count half.
 
-Spectra are complex arrays `[N, *grid]` of real FFTs; weight maps are `[Q, *grid]`.
+Weight maps and products of spectra are made for a few rows of frequencies at a time, used, and forgotten.
+
+Spectra are complex arrays `[N, *grid]` of real FFTs over the whole image; weight maps are `[Q, *grid]`.
 """
 
 import functools
@@ -22,18 +24,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cwmi_jax._filters import Array, FilterBank, Frequencies, align, angular_gains, crop, level_gain, namespace, uncrop
+from cwmi_jax._filters import FilterBank, Frequencies, band_gains, crop, hidden, level_gain, shared_gain, uncrop
 from cwmi_jax._fourier import irfft, rfft
+from cwmi_jax._meshes import vary_alike
 
-# Weight maps are made and used in blocks of rows of so many entries: 16 MB in float32.
-_BLOCK_ENTRIES = 2**22
+# Numbers that a block's weight maps and products come to. On a CPU they are to stay in the cache of one core; elsewhere
+# each block costs the start of a dozen kernels, and large ones are few.
+_BLOCK_ENTRIES = {"cpu": 2**16, "default": 2**23}
+# Rows an axis, but the last, that the best gain is taken of.
+_SAMPLED_ROWS = 32
 
 
 class LevelSums(NamedTuple):
     """Covariances, as sums over the pixels of each level, of the bands of `d = y - gain p` and of p.
 
     Attributes:
-        gain: `[N, L]`, the real multiple of p that leaves least of y.
+        gain: `[N, L]`, the real multiple of p that leaves little of y.
         dd: `[N, L, K, K]`, real.
         pp: `[N, L, K, K]`, real.
         dp: `[N, L, K, K]`, complex for complex bands.
@@ -62,12 +68,9 @@ def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> 
         bank: the filters.
         epsilon: keeps the gain finite where p has no structure.
     """
-    gains = _best_gains(y, p, bank, epsilon)
-    levels = []
-    for i in range(bank.levels):
-        y, p = _crop(y, bank, i), _crop(p, bank, i)
-        levels.append(_residual_sums(y, p, gains[:, i], bank, i))
-    return LevelSums(gains, *(jnp.stack(sums, axis=1) for sums in zip(*levels, strict=True)))
+    gain = jnp.stack([_best_gain(y, p, bank, level, epsilon) for level in range(bank.levels)], axis=1)
+    dd, pp, dp, *imag = (_to_matrices(sums, bank) for sums in _on_any_platform(_residual_sums, bank, y, p, gain))
+    return LevelSums(gain, dd, pp, jax.lax.complex(dp, *imag) if imag else dp)
 
 
 def gradient_images(
@@ -102,96 +105,198 @@ def gradient_images(
     Returns:
         `[N, *shape]`, by one inverse real FFT.
     """
-    cropped = [(y, p)]
-    for i in range(1, bank.levels):
-        cropped.append((_crop(cropped[-1][0], bank, i), _crop(cropped[-1][1], bank, i)))
-    total: jax.Array | None = None
-    for i in reversed(range(bank.levels)):
-        flat = [_to_pairs(c[:, i], bank) for c in (residual, explained, quadrature)]
-        level_gains = _per_image(gain[:, i], y)
-
-        def spectrum(y, p, frequencies: Frequencies, i=i, level_gains=level_gains, flat=flat):
-            even, odd = _pair_weights(frequencies, bank, i)
-            of_d, of_p = _spread(flat[0], even), _spread(flat[1], even)
-            real = of_d * (y.real - level_gains * p.real) + of_p * p.real
-            imag = of_d * (y.imag - level_gains * p.imag) + of_p * p.imag
-            if odd is not None:
-                q, of_q = y if quadrature_of_y else p, _spread(flat[2], odd)
-                real, imag = real - of_q * q.imag, imag + of_q * q.real
-            return jax.lax.complex(real, imag)
-
-        blocks = _blockwise(spectrum, *cropped[i], bank, i, _pair_count(bank))
-        rows = cropped[i][0].shape[1]
-        level = jnp.moveaxis(blocks, 0, 1).reshape(blocks.shape[1], -1, *blocks.shape[3:])[:, :rows]
-        total = level if total is None else level + _uncrop(total, bank, i)
-    assert total is not None
-    return irfft(total / _multiplicity(bank, 0, gain.dtype)[None].astype(total.dtype), bank.shape)
+    pairs = [_to_pairs(coefficients, bank) for coefficients in (residual, explained, quadrature)]
+    spectrum = functools.partial(_gradient_spectrum, quadrature_of_y=quadrature_of_y)
+    return irfft(_on_any_platform(spectrum, bank, y, p, gain, *pairs), bank.shape)
 
 
-def _best_gains(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> jax.Array:
-    """`<y, p> / <p, p>` over the bands of each level, `[N, L]`; 0 where p has none."""
+def _on_any_platform(function: Callable, bank: FilterBank, *arrays: jax.Array):
+    """Calls `function(*arrays, bank=..., entries=...)` with the size of blocks of the platform that it is compiled for."""
+    images = arrays[0].shape[0]
+    versions = {
+        name: functools.partial(function, bank=bank, entries=entries) for name, entries in _BLOCK_ENTRIES.items()
+    }
+    shapes = {
+        tuple(_block_rows(bank, levels, images, entries) for levels in _groups(bank))
+        for entries in _BLOCK_ENTRIES.values()
+    }
+    return versions["default"](*arrays) if len(shapes) == 1 else jax.lax.platform_dependent(*arrays, **versions)
 
-    def energies(y, p, frequencies: Frequencies) -> tuple[jax.Array, jax.Array]:
-        multiplicity = _multiplicity(bank, 0, y.real.dtype)
-        squares = [level_gain(frequencies, i + 1) ** 2 * multiplicity for i in range(bank.levels)]
-        weights = jnp.asarray(namespace(squares[0]).stack(squares))
-        return _contract(y.real * p.real + y.imag * p.imag, weights), _contract(p.real**2 + p.imag**2, weights)
 
+def _best_gain(y: jax.Array, p: jax.Array, bank: FilterBank, level: int, epsilon: float) -> jax.Array:
+    """`<y, p> / <p, p>` over the bands of a level, `[N]`; 0 where p has none.
+
+    Covariances are right for any gain and accurate for a good one, so a sample of the rows is enough.
+    """
+    dtype, sides = y.real.dtype, bank.grid(level)
+    frequencies = hidden(bank.frequencies(level, dtype, half=True))
+    y, p = (spectrum[..., : frequencies[-1].size] for spectrum in (y, p))
+    steps = [max(1, side // _SAMPLED_ROWS) for side in sides[:-1]]
+    for axis, (side, step) in enumerate(zip(sides, steps, strict=False)):
+        y, p = (crop(spectrum, axis + 1, side, step) for spectrum in (y, p))
+        frequencies[axis] = crop(frequencies[axis], axis, side, step)
+    weights = (level_gain(frequencies) ** 2 * _multiplicity(frequencies))[None]
     # The squared angular gains of all bands add up to 4 for w and -w together, for complex bands.
-    scale = np.asarray([[4 / bank.pixels(i) for i in range(bank.levels)]], y.real.dtype)
-    cross, power = (blocks.sum(axis=0) * scale for blocks in _blockwise(energies, y, p, bank, 0, bank.levels))
+    scale = 4 * math.prod(steps) / bank.pixels(level)
+    cross = scale * _contract(y.real * p.real + y.imag * p.imag, weights)[:, 0]
+    power = scale * _contract(p.real**2 + p.imag**2, weights)[:, 0]
     return cross / (power + bank.orientations * epsilon)
 
 
-def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, bank: FilterBank, halvings: int) -> list[jax.Array]:
-    """`dd`, `pp` and `dp` of one level, each `[N, K, K]`."""
-    gain = _per_image(gain, y)
+def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterBank, entries: int) -> list[jax.Array]:
+    """`dd`, `pp` and `dp` of all levels, its imaginary part apart if it has one, each `[N, L, Q]`."""
 
-    def sums(y, p, frequencies: Frequencies) -> list[jax.Array]:
-        even, odd = _pair_weights(frequencies, bank, halvings)
-        d = y - jax.lax.complex(gain, jnp.zeros_like(gain)) * p
-        cross = d * jnp.conj(p)
-        products = [_contract(x, even) for x in (d.real**2 + d.imag**2, p.real**2 + p.imag**2, cross.real)]
+    def sums(_, parts: tuple[_Block, jax.Array]) -> tuple[None, list[jax.Array]]:
+        block, gain = parts
+        even, odd = _pair_weights(block, bank, counted=True)
+        p_rows = _rows(p, block)
+        d = _rows(y, block) - jax.lax.complex(gain, jnp.zeros_like(gain)) * p_rows
+        cross = d * jnp.conj(p_rows)
+        products = [_contract(x, even) for x in (d.real**2 + d.imag**2, p_rows.real**2 + p_rows.imag**2, cross.real)]
         if odd is not None:
             products.append(_contract(cross.imag, odd))
-        return products
+        return None, products
 
-    blocks = _blockwise(sums, y, p, bank, halvings, _pair_count(bank))
-    dd, pp, dp, *imag = (_to_matrices(block.sum(axis=0) / bank.pixels(halvings), bank) for block in blocks)
-    return [dd, pp, jax.lax.complex(dp, *imag) if imag else dp]
-
-
-@functools.lru_cache(maxsize=32)
-def _static_band_gains(bank: FilterBank, halvings: int, dtype: np.dtype) -> np.ndarray:
-    frequencies = bank.frequencies(halvings, np.dtype(np.float64), half=True)
-    return np.asarray(_band_gains(frequencies, bank, halvings)).astype(dtype)
+    groups = []
+    for levels in _groups(bank):
+        owner, blocks = _blocks(bank, levels, y, entries)
+        _, parts = jax.lax.scan(sums, None, (blocks, _per_block(gain, owner, y)))
+        shares = (owner[:, None] == np.asarray(levels)) / np.asarray([bank.pixels(level) for level in levels])
+        groups.append([_einsum("bnq,bl->nlq", part, shares.astype(part.dtype)) for part in parts])
+    return [jnp.concatenate(parts, axis=1) for parts in zip(*groups, strict=True)]
 
 
-def _band_gains(frequencies: Frequencies, bank: FilterBank, halvings: int) -> Array:
-    """Signed gains of a level's bands, `[K, *grid]`; products of two of them are the weights of that pair."""
-    amplitude = 2 if bank.complex_valued else math.sqrt(2)
-    columns = np.sqrt(_multiplicity(bank, halvings, frequencies[-1].dtype))
-    radial = amplitude * level_gain(frequencies, halvings + 1) * columns
-    return namespace(radial).stack([radial * angular for angular in angular_gains(frequencies, bank.oriented)])
+def _gradient_spectrum(
+    y: jax.Array,
+    p: jax.Array,
+    gain: jax.Array,
+    *pairs: jax.Array,
+    bank: FilterBank,
+    entries: int,
+    quadrature_of_y: bool,
+) -> jax.Array:
+    """The spectrum of `gradient_images`, from coefficients `[N, L, Q]`."""
+
+    def add(total: jax.Array, parts) -> tuple[jax.Array, None]:
+        block, gain, *coefficients = parts
+        y_rows, p_rows = _rows(y, block), _rows(p, block)
+        even, odd = _pair_weights(block, bank, counted=False)
+        of_d, of_p, of_q = coefficients
+        for_d, for_p = _spread(of_d, even), _spread(of_p, even)
+        real = for_d * (y_rows.real - gain * p_rows.real) + for_p * p_rows.real
+        imag = for_d * (y_rows.imag - gain * p_rows.imag) + for_p * p_rows.imag
+        if odd is not None:
+            q, for_q = y_rows if quadrature_of_y else p_rows, _spread(of_q, odd)
+            real, imag = real - for_q * q.imag, imag + for_q * q.real
+        return _add_rows(total, jax.lax.complex(real, imag), block), None
+
+    total, _ = vary_alike(jnp.zeros_like(y), y)
+    for levels in _groups(bank):
+        owner, blocks = _blocks(bank, levels, y, entries)
+        of_blocks = [jnp.moveaxis(c, 1, 0)[owner] for c in pairs]
+        total, _ = jax.lax.scan(add, total, (blocks, _per_block(gain, owner, y), *of_blocks))
+    return total
 
 
-def _pair_weights(frequencies: Frequencies, bank: FilterBank, halvings: int) -> tuple[jax.Array, jax.Array | None]:
-    """Even and odd weight maps of every pair of bands of a level, each `[Q, *grid]`.
+class _Block(NamedTuple):
+    """Some rows of the frequencies of a level, or all blocks of several levels, with an axis more in front.
+
+    Attributes:
+        start: the first of the rows in the spectrum of the whole image, int32.
+        frequencies: one vector an axis. Rows that are another block's are put beyond the level, where gains are 0.
+        shared: `[*rows]`, the gain that all bands have in common.
+    """
+
+    start: jax.Array
+    frequencies: Frequencies
+    shared: jax.Array
+
+
+def _groups(bank: FilterBank) -> list[range]:
+    """Levels whose blocks have one shape: the finest, which is most of the work, and the others, on the grid of the second.
+
+    One loop serves a group. A loop a level would not run faster, and takes twice as long to compile.
+    """
+    return [range(1), *([range(1, bank.levels)] if bank.levels > 1 else [])]
+
+
+def _blocks(bank: FilterBank, levels: range, spectra: jax.Array, entries: int) -> tuple[np.ndarray, _Block]:
+    """The blocks of a group of levels, and which level each belongs to, `[B]`."""
+    dtype, side = spectra.real.dtype, bank.shape[0]
+    size = _block_rows(bank, levels, spectra.shape[0], entries)
+    first, *_ = bank.frequencies(0, dtype, half=True)
+    _, *others = bank.frequencies(levels[0], dtype, half=True)
+    owner, starts, rows = [], [], []
+    for level in levels:
+        for begin, end in _row_ranges(bank, level):
+            for row in range(begin, end, size):
+                start = min(row, side - size)
+                own = np.arange(start, start + size) >= row
+                own[end - start :] = False
+                owner.append(level)
+                starts.append(start)
+                rows.append(np.where(own.reshape(-1, *first.shape[1:]), 2**level * first[start : start + size], 4))
+    scale = np.asarray([2 ** (level - levels[0]) for level in owner], dtype).reshape(-1, *[1] * bank.spatial_dims)
+    frequencies = hidden([np.stack(rows), *(scale * vector[None] for vector in others)])
+    shared = shared_gain(frequencies, bank.oriented.order)
+    return np.asarray(owner), _Block(jnp.asarray(starts, np.int32), frequencies, shared)
+
+
+def _block_rows(bank: FilterBank, levels: range, images: int, entries: int) -> int:
+    """How many rows a block of a group of levels has."""
+    _, *others = bank.frequencies(levels[0], np.dtype(np.float32), half=True)
+    row = math.prod(vector.size for vector in others) * (2 * _pair_count(bank) + 4 * images)
+    longest = max(end - begin for begin, end in _row_ranges(bank, levels[0]))
+    blocks = -(-longest // max(1, entries // row))
+    return -(-longest // blocks)
+
+
+def _row_ranges(bank: FilterBank, level: int) -> list[tuple[int, int]]:
+    """Where the rows of a level are in the spectrum of the whole image: those of positive and of negative frequency."""
+    side, rows = bank.shape[0], bank.grid(level)[0]
+    return [(0, side)] if rows == side else [(0, rows - rows // 2), (side - rows // 2, side)]
+
+
+def _rows(spectrum: jax.Array, block: _Block) -> jax.Array:
+    """The block's part of a spectrum of the whole image."""
+    size, *sides, columns = block.shared.shape
+    rows = jax.lax.dynamic_slice_in_dim(spectrum, block.start, size, axis=1)[..., :columns]
+    for axis, side in enumerate(sides, start=2):
+        rows = crop(rows, axis, side)
+    return rows
+
+
+def _add_rows(total: jax.Array, rows: jax.Array, block: _Block) -> jax.Array:
+    """The transpose: adds the block's part to a spectrum of the whole image."""
+    for axis, side in enumerate(total.shape[2:-1], start=2):
+        rows = uncrop(rows, axis, side)
+    start = [jnp.zeros_like(block.start)] * total.ndim
+    start[1] = block.start
+    return jax.lax.dynamic_update_slice(total, jax.lax.dynamic_slice(total, start, rows.shape) + rows, start)
+
+
+def _pair_weights(block: _Block, bank: FilterBank, *, counted: bool) -> tuple[jax.Array, jax.Array | None]:
+    """Even and odd weight maps of every pair of bands of a level, each `[Q, *rows]`.
 
     The bands j and k share the frequencies that lie within the half spaces of both, and those whose mirror images do: the
     ones where their cosines have one sign. Real bands are even and share all.
+
+    Args:
+        block: rows.
+        bank: the filters.
+        counted: whether each frequency counts as often as it occurs in a sum over the half spectrum.
     """
-    if isinstance(frequencies[0], np.ndarray):
-        # Without the barrier the compiler would multiply all the pairs out itself, in seconds.
-        gains = jax.lax.optimization_barrier(_static_band_gains(bank, halvings, frequencies[0].dtype))
-    else:
-        gains = _band_gains(frequencies, bank, halvings)
-    product = jnp.concatenate([gains[j][None] * gains[j:] for j in range(bank.orientations)])
+    shared = (2 if bank.complex_valued else math.sqrt(2)) * block.shared
+    if counted:
+        shared = shared * np.sqrt(_multiplicity(block.frequencies))
+    gains = band_gains(shared, block.frequencies, bank.oriented)
+    j, k = np.triu_indices(bank.orientations)
+    first, second = gains[j], gains[k]
+    product = first * second
     if not bank.complex_valued:
         return product if bank.oriented.order % 2 else jnp.abs(product), None
     even = jnp.maximum(product, 0)
-    signs = jnp.concatenate([jnp.broadcast_to(gains[j], gains[j:].shape) for j in range(bank.orientations)])
-    return even, jnp.where(signs > 0, even, -even)
+    return even, jnp.where(first > 0, even, -even)
 
 
 def _pair_count(bank: FilterBank) -> int:
@@ -199,82 +304,43 @@ def _pair_count(bank: FilterBank) -> int:
 
 
 def _to_matrices(pairs: jax.Array, bank: FilterBank) -> jax.Array:
-    """`[N, Q]` to symmetric matrices `[N, K, K]`."""
+    """`[N, L, Q]` to symmetric matrices `[N, L, K, K]`."""
     index = np.zeros((bank.orientations, bank.orientations), int)
     index[np.triu_indices(bank.orientations)] = np.arange(_pair_count(bank))
-    return pairs[:, np.maximum(index, index.T)]
+    return pairs[..., np.maximum(index, index.T)]
 
 
 def _to_pairs(matrices: jax.Array, bank: FilterBank) -> jax.Array:
-    """The transpose: `[N, K, K]` to `[N, Q]`, adding up what belongs to one pair."""
+    """The transpose: `[N, L, K, K]` to `[N, L, Q]`, adding up what belongs to one pair."""
     j, k = np.triu_indices(bank.orientations)
-    return matrices[:, j, k] + jnp.where((j == k)[None], 0, matrices[:, k, j])
+    return matrices[..., j, k] + jnp.where((j == k)[None, None], 0, matrices[..., k, j])
 
 
 def _contract(products: jax.Array, weights: jax.Array) -> jax.Array:
-    """Sums over frequencies: `[N, *grid]` with `[Q, *grid]` to `[N, Q]`."""
+    """Sums over frequencies: `[N, *rows]` with `[Q, *rows]` to `[N, Q]`."""
     products, weights = (x.reshape(x.shape[0], -1) for x in (products, weights))
-    return jnp.einsum("nw,qw->nq", products, weights, precision=jax.lax.Precision.HIGHEST)
+    return _einsum("nw,qw->nq", products, weights)
 
 
 def _spread(coefficients: jax.Array, weights: jax.Array) -> jax.Array:
-    """The transpose: `[N, Q]` with `[Q, *grid]` to `[N, *grid]`."""
-    flat = weights.reshape(weights.shape[0], -1)
-    spread = jnp.einsum("nq,qw->nw", coefficients, flat, precision=jax.lax.Precision.HIGHEST)
+    """The transpose: `[N, Q]` with `[Q, *rows]` to `[N, *rows]`."""
+    spread = _einsum("nq,qw->nw", coefficients, weights.reshape(weights.shape[0], -1))
     return spread.reshape(-1, *weights.shape[1:])
 
 
-def _blockwise(function: Callable, y: jax.Array, p: jax.Array, bank: FilterBank, halvings: int, maps: int):
-    """Applies `function(y, p, frequencies)` to blocks of rows small enough for `maps` weight maps at once.
-
-    Returns:
-        What the function returns, with the blocks as an additional first axis. Rows are padded to whole blocks with zeros.
-    """
-    dtype = y.real.dtype
-    first, *others = bank.frequencies(halvings, dtype, half=True)
-    rows = first.shape[0]
-    blocks = min(-(-maps * math.prod(y.shape[1:]) // _BLOCK_ENTRIES), rows)
-    if blocks == 1:
-        return jax.tree.map(lambda result: result[None], function(y, p, [first, *others]))
-    size = -(-rows // blocks)
-    blocks = -(-rows // size)
-
-    def pad(array: jax.Array, axis: int) -> jax.Array:
-        return jnp.pad(array, [(0, blocks * size - rows if a == axis else 0) for a in range(array.ndim)])
-
-    padded = ((pad(y, 1), 1), (pad(p, 1), 1), (pad(jnp.asarray(first), 0), 0))
-
-    def block(start: jax.Array):
-        y_part, p_part, first_part = (jax.lax.dynamic_slice_in_dim(x, start, size, axis) for x, axis in padded)
-        return function(y_part, p_part, [first_part, *others])
-
-    return jax.lax.map(block, np.arange(blocks, dtype=np.int32) * size)
+def _einsum(subscripts: str, *arrays: jax.Array) -> jax.Array:
+    """In full precision; the default on GPUs and TPUs keeps 10 or 7 bits."""
+    return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
 
 
-def _crop(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
-    """The frequencies below `pi / 2**halvings` of a half spectrum on a finer grid."""
-    *sides, last = bank.grid(halvings)
-    spectrum = spectrum[..., : last // 2 + 1]
-    for axis, side in enumerate(sides, start=1):
-        spectrum = crop(spectrum, axis, side)
-    return spectrum
-
-
-def _uncrop(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
-    """The transpose of `_crop`: a coarser half spectrum amidst zeros."""
-    *sides, last = bank.grid(halvings)
-    for axis, side in enumerate(sides, start=1):
-        spectrum = uncrop(spectrum, axis, side)
-    return jnp.pad(spectrum, [(0, 0)] * (spectrum.ndim - 1) + [(0, last // 2 + 1 - spectrum.shape[-1])])
-
-
-def _multiplicity(bank: FilterBank, halvings: int, dtype: np.dtype) -> Array:
+def _multiplicity(frequencies: Frequencies) -> np.ndarray:
     """How much each frequency of the last axis counts: half at 0, where w and -w are both kept, else 1."""
-    columns = np.ones(bank.grid(halvings)[-1] // 2 + 1, dtype)
-    columns[0] = 0.5
-    return align(columns, bank.spatial_dims)
+    last = frequencies[-1]
+    columns = np.ones(last.shape, last.dtype)
+    columns[..., 0] = 0.5
+    return columns
 
 
-def _per_image(values: jax.Array, spectra: jax.Array) -> jax.Array:
-    """`[N]` shaped to broadcast against spectra."""
-    return values.reshape(-1, *[1] * (spectra.ndim - 1))
+def _per_block(gain: jax.Array, owner: np.ndarray, spectra: jax.Array) -> jax.Array:
+    """`[N, L]` as `[B, N, ...]`, shaped to broadcast against rows of spectra."""
+    return gain.T[owner].reshape(owner.size, -1, *[1] * (spectra.ndim - 1))

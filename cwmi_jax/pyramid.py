@@ -18,11 +18,12 @@ from jax.typing import ArrayLike
 from cwmi_jax._filters import (
     FilterBank,
     align,
-    angular_gains,
+    band_gains,
     crop,
+    hidden,
     highpass_gain,
-    level_gain,
     lowpass_gain,
+    shared_gain,
     uncrop,
 )
 from cwmi_jax._fourier import fft, ifft
@@ -151,9 +152,9 @@ def _axes(bank: FilterBank) -> range:
     return range(-bank.spatial_dims, 0)
 
 
-def _scale(bank: FilterBank, halvings: int) -> float:
+def _scale(bank: FilterBank, level: int) -> float:
     """What gives a grid of rounded sides the energy of one of sides that are not."""
-    return math.sqrt(math.prod(bank.grid(halvings)) / bank.pixels(halvings))
+    return math.sqrt(math.prod(bank.grid(level)) / bank.pixels(level))
 
 
 def _phase(bank: FilterBank) -> complex:
@@ -161,15 +162,10 @@ def _phase(bank: FilterBank) -> complex:
     return (-1j) ** bank.oriented.order
 
 
-def _vectors(bank: FilterBank, halvings: int, dtype: np.dtype) -> list[jax.Array]:
-    """Frequencies that the compiler does not see, lest it work the filters out itself and keep them as constants."""
-    return jax.lax.optimization_barrier([jnp.asarray(v) for v in bank.frequencies(halvings, dtype, half=False)])
-
-
-def _filters(bank: FilterBank, halvings: int, dtype: np.dtype, *, analytic: bool) -> jax.Array:
+def _filters(bank: FilterBank, level: int, dtype: np.dtype, *, analytic: bool) -> jax.Array:
     """Filters of a level, `[K, *grid]`, complex."""
-    vectors = _vectors(bank, halvings, dtype)
-    signed = jnp.stack(angular_gains(vectors, bank.oriented)) * level_gain(vectors, halvings + 1)[None]
+    frequencies = hidden(bank.frequencies(level, dtype, half=False))
+    signed = band_gains(shared_gain(frequencies, bank.oriented.order), frequencies, bank.oriented)
     if analytic:
         return _as_complex(2 * jnp.maximum(signed, 0))
     return _phase(bank) * _as_complex(signed if bank.oriented.order % 2 else jnp.abs(signed))
@@ -177,24 +173,24 @@ def _filters(bank: FilterBank, halvings: int, dtype: np.dtype, *, analytic: bool
 
 def _residual_gains(bank: FilterBank, dtype: np.dtype) -> tuple[jax.Array, jax.Array]:
     """Highpass on the image's grid and lowpass on the coarsest, complex."""
-    high = highpass_gain(_vectors(bank, 0, dtype))
-    low = lowpass_gain(_vectors(bank, bank.levels, dtype), bank.levels)
-    return _as_complex(jnp.asarray(high)), _as_complex(jnp.asarray(low))
+    high = highpass_gain(hidden(bank.frequencies(0, dtype, half=False)))
+    low = lowpass_gain(hidden(bank.frequencies(bank.levels, dtype, half=False)))
+    return _as_complex(high), _as_complex(low)
 
 
 def _as_complex(gains: jax.Array) -> jax.Array:
     return jax.lax.complex(gains, jnp.zeros_like(gains))
 
 
-def _cropped(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
-    for axis, side in zip(_axes(bank), bank.grid(halvings), strict=True):
+def _cropped(spectrum: jax.Array, bank: FilterBank, level: int) -> jax.Array:
+    for axis, side in zip(_axes(bank), bank.grid(level), strict=True):
         spectrum = crop(spectrum, axis, side)
     return spectrum
 
 
-def _uncropped(spectrum: jax.Array, bank: FilterBank, halvings: int) -> jax.Array:
-    """The transpose of `_cropped` from a coarser grid to that of `halvings`."""
-    for axis, side in zip(_axes(bank), bank.grid(halvings), strict=True):
+def _uncropped(spectrum: jax.Array, bank: FilterBank, level: int) -> jax.Array:
+    """The transpose of `_cropped` from a coarser grid to that of `level`."""
+    for axis, side in zip(_axes(bank), bank.grid(level), strict=True):
         spectrum = uncrop(spectrum, axis, side)
     return spectrum
 

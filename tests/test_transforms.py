@@ -129,12 +129,18 @@ def test_rematerialised_gradient_is_the_same(x64):
     assert_same(remat(logits), quick_jit(jax.value_and_grad(loss))(logits))
 
 
+def small_blocks(monkeypatch, entries):
+    """Blocks of few rows on a CPU alone, so that programs hold versions for several platforms."""
+    monkeypatch.setitem(_spectral_sums._BLOCK_ENTRIES, "cpu", entries)
+    jax.clear_caches()
+
+
 @pytest.mark.parametrize("how", ["pmap", "shard_map", "jit"])
 def test_two_devices_are_one_in_blocks_of_rows_too(x64, monkeypatch, how):
     logits, labels = binary(batch=4)
     expected = quick_jit(functools.partial(value_and_gradient, **SHORT))(logits, labels)
     if how != "pmap":
-        monkeypatch.setattr(_spectral_sums, "_BLOCK_ENTRIES", 500)
+        small_blocks(monkeypatch, 500)
     mesh, split = make_mesh("Auto", (2,), ("batch",)), PartitionSpec("batch")
 
     def local(logits, labels):
@@ -182,9 +188,11 @@ def test_parameters_shared_by_two_devices_have_the_gradient_of_one(x64):
 def test_blocks_of_rows_are_the_whole(x64, monkeypatch, inputs, settings):
     function = functools.partial(value_and_gradient, **SETTINGS | settings)
     expected = quick_jit(function)(*inputs())
-    monkeypatch.setattr(_spectral_sums, "_BLOCK_ENTRIES", 300)
+    small_blocks(monkeypatch, 300)
     program = jax.make_jaxpr(lambda *inputs: function(*inputs))(*inputs())
-    assert "scan" in {equation.primitive.name for equation in equations(program.jaxpr)}
+    loops = [equation.params["length"] for equation in equations(program.jaxpr) if equation.primitive.name == "scan"]
+    # A row each, of the level with all of them.
+    assert max(loops) == inputs()[1].shape[-2 if function.keywords.get("spatial_dims", 2) == 2 else -3]
     assert_same(quick_jit(lambda *inputs: function(*inputs))(*inputs()), expected)
 
 
@@ -214,12 +222,12 @@ def test_a_value_takes_two_transforms_and_a_gradient_a_third(inputs):
     assert count(value_and_gradient) == 3
 
 
-@pytest.mark.parametrize("entries", [2**22, 500], ids=["one block", "many blocks"])
+@pytest.mark.parametrize("entries", [2**16, 500], ids=["large blocks", "small blocks"])
 @pytest.mark.parametrize("inputs", [binary, two_channels, multi_class, solid])
 @pytest.mark.parametrize("complex_valued", [True, False], ids=["complex", "real"])
 def test_every_product_keeps_full_precision(monkeypatch, inputs, complex_valued, entries):
     """The default would be TF32 on GPUs and bfloat16 on TPUs, which a CPU's results do not show."""
-    monkeypatch.setattr(_spectral_sums, "_BLOCK_ENTRIES", entries)
+    small_blocks(monkeypatch, entries)
     logits, labels = inputs()
     settings = dict(SETTINGS, levels=1, complex_valued=complex_valued, spatial_dims=3 if inputs is solid else 2)
     program = jax.make_jaxpr(functools.partial(value_and_gradient, **settings))(logits.astype(np.float32), labels)
