@@ -43,6 +43,7 @@ def run(config: Config) -> int:
             # Here, so that `--help` and a wrong setting answer at once, before jax is loaded.
             from train import parallel
             from train.checkpoints import CheckpointError
+            from train.compilation_cache import kept_programs
             from train.evaluate import test_run
             from train.loop import train_run
             from train.workbench import RunError, check_loss, held, open_folder, prepare_run
@@ -55,7 +56,7 @@ def run(config: Config) -> int:
             parallel.check_batch_size(config.batch_size)
             bench = prepare_run(config)
             check_loss(bench)
-            with held(Path(config.output)):
+            with held(Path(config.output)), kept_programs(config.program_folder):
                 folder = open_folder(bench)
                 print(f"writing to {folder}", flush=True)
                 # One may have prepared the data for all.

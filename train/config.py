@@ -204,6 +204,8 @@ class Config:
         validate_epochs: epochs between two validations, each of which saves a checkpoint.
         log_steps: steps between two reports of the loss.
         panels: images drawn at every validation and at the end; 0 for none.
+        compilation_cache: folder where compiled programs are kept for later runs; "off" keeps none, and "" is `compiled` in
+            data.folder. A folder in JAX_COMPILATION_CACHE_DIR is used instead of it.
         data: images and splits.
         model: the network.
         loss: the loss.
@@ -218,10 +220,18 @@ class Config:
     validate_epochs: int = 1
     log_steps: int = 20
     panels: int = 4
+    compilation_cache: str = ""
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = ModelConfig()
     loss: LossConfig = dataclasses.field(default_factory=LossConfig)
     optimizer: OptimizerConfig = OptimizerConfig()
+
+    @property
+    def program_folder(self) -> str | None:
+        """Where compiled programs are kept; None for nowhere."""
+        if self.compilation_cache == "off":
+            return None
+        return self.compilation_cache or os.path.join(self.data.folder, "compiled")
 
     def __post_init__(self) -> None:
         """Raises ValueError for settings out of range or in contradiction."""
@@ -240,7 +250,16 @@ class Config:
         _check(self.loss.first_epochs < self.epochs, f"loss.{first}", below, self.loss.first_epochs)
 
 
-SHOWN_ONLY = ("output", "log_steps", "panels", "data.folder", "data.source", "data.workers", "data.prefetch")
+SHOWN_ONLY = (
+    "output",
+    "log_steps",
+    "panels",
+    "compilation_cache",
+    "data.folder",
+    "data.source",
+    "data.workers",
+    "data.prefetch",
+)
 """Settings that say how a run is computed or shown, not what comes out."""
 
 

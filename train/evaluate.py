@@ -24,6 +24,7 @@ from cwmi_jax import metrics
 from train import parallel
 from train.checkpoints import CheckpointError, Checkpoints, Restored, write_json
 from train.command_line import fail
+from train.compilation_cache import kept_programs
 from train.logs import read_metrics
 from train.panels import image_sides, one_of, panel_batch, panels_of, predicted_classes, write_picture
 from train.pipeline import evaluation_batches
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if output.resolve() == settings.run.resolve():
             raise ValueError(f"{output} is the run itself, whose own results stay; give another folder with --output")
         bench = reopen_run(settings.run, source=settings.source)
-        evaluate_run(bench, settings.run, output, part=settings.part, choice=settings.checkpoint)
+        with kept_programs(bench.config.program_folder):
+            evaluate_run(bench, settings.run, output, part=settings.part, choice=settings.checkpoint)
         print(f"wrote {output}")
     except (ValueError, RunError, CheckpointError) as error:
         return fail(error)
@@ -241,8 +243,10 @@ def _predictions(bench: Workbench, state: TrainState, indices: Sequence[int]) ->
         batch_size=parallel.shared_out(bench.config.batch_size),
     )
     with tqdm(total=len(indices), desc="testing", unit="image", disable=None, leave=False) as bar:
+        bar.set_postfix_str("compiling")
         for batch in batches:
             shared = np.asarray(predict(everywhere, parallel.share({"images": batch.images})["images"]))
+            bar.set_postfix_str("")
             predicted = predicted_classes(shared.reshape(-1, *shared.shape[2:]))
             for place, name in enumerate(batch.names):
                 if name:

@@ -114,7 +114,7 @@ class _Loop:
             while self.step < total:
                 epoch, within = divmod(self.step, bench.epoch_steps)
                 phase = phase_at(epoch, bench.phases)
-                loss = self._train(phase)
+                loss = self._train(phase, progress)
                 progress.report(self.step, loss)
                 if self.step % config.log_steps == 0:
                     self._look(epoch)
@@ -127,7 +127,7 @@ class _Loop:
                     raise Interrupted(f"stopped after step {self.step}; the same command goes on from there")
         self.checkpoints.wait()
 
-    def _train(self, phase: Phase) -> Any:
+    def _train(self, phase: Phase, progress: Progress) -> Any:
         if phase.first_epoch not in self.steps:
             bench, settings = self.bench, self.bench.config.optimizer
             # The mean follows every batch; in the batches of one step of the optimizer it decays by `ema` once.
@@ -137,7 +137,8 @@ class _Loop:
             )
         batch = next(self.batches)
         arrays = parallel.share(step_arrays(batch, phase.maps))
-        self.state, metrics = self.steps[phase.first_epoch](self.state, arrays)
+        with progress.compiling(f"the training step of {phase.name}"):
+            self.state, metrics = self.steps[phase.first_epoch](self.state, arrays)
         self.step += 1
         self.unseen.append((metrics, batch.names))
         return metrics["loss"]
@@ -167,7 +168,7 @@ class _Loop:
         self._look(epoch)
         if (epoch + 1) % config.validate_epochs and epoch + 1 < config.epochs:
             return
-        scores = self._validate()
+        scores = self._validate(progress)
         scores["mean_loss"] = float(np.mean(self.losses))
         self.losses = []
         named = {f"validation/{name}": value for name, value in scores.items()}
@@ -176,27 +177,30 @@ class _Loop:
             self.best = {**scores, "step": self.step, "epoch": epoch + 1}
         progress.note(f"epoch {epoch + 1}: validation mIoU {scores['mIoU']:.4f}, mDice {scores['mDice']:.4f}")
         self._save(scores[SCORE])
-        self._draw(epoch)
+        self._draw(epoch, progress)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, progress: Progress) -> dict[str, float]:
         totals = {"mIoU": 0.0, "mDice": 0.0, "images": 0.0}
         for batch in self.validation():
-            sums = parallel.first(self.evaluate(self.state, parallel.share(step_arrays(batch))))
+            with progress.compiling("the validation step"):
+                sums = parallel.first(self.evaluate(self.state, parallel.share(step_arrays(batch))))
             totals = {name: totals[name] + sums[name] for name in totals}
         return {name: totals[name] / totals["images"] for name in ("mIoU", "mDice")}
 
-    def _draw(self, epoch: int) -> None:
+    def _draw(self, epoch: int, progress: Progress) -> None:
         """Pictures of some validation images for TensorBoard."""
         if self.shown is None:
             return
-        picture = panels_of(
-            parallel.to_host(self.state).replace(optimizer=()),
-            self.shown,
-            network=self.bench.network,
-            phase=phase_at(epoch, self.bench.phases),
-            statistics=self.bench.statistics,
-            title=f"validation after epoch {epoch + 1}",
-        )
+        phase = phase_at(epoch, self.bench.phases)
+        with progress.compiling(f"the pictures of {phase.name}"):
+            picture = panels_of(
+                parallel.to_host(self.state).replace(optimizer=()),
+                self.shown,
+                network=self.bench.network,
+                phase=phase,
+                statistics=self.bench.statistics,
+                title=f"validation after epoch {epoch + 1}",
+            )
         self.logs.picture(self.step, "validation", picture)
 
     def _save(self, score: float | None) -> None:

@@ -119,6 +119,15 @@ def process_count() -> int:
     return jax.process_count()
 
 
+def share_programs() -> bool:
+    """Whether all processes find in a shared folder what the first one compiled.
+
+    On CPUs JAX looks for it by what is different in each process. The others would compile while the first waits for them
+    in its first step, and gives up after 30 seconds.
+    """
+    return jax.process_count() == 1 or jax.default_backend() != "cpu"
+
+
 def all_stop(requested: bool, step: int) -> bool:
     """Whether all processes are to stop after this step because one was asked to.
 

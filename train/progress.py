@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,6 +26,7 @@ class Progress:
         hidden = not sys.stderr.isatty()
         self._bar: tqdm[Any] = tqdm(total=steps, initial=done, desc=name, unit="step", disable=hidden, leave=True)
         self._started: tuple[int, float] | None = None
+        self._compiled: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -42,7 +45,7 @@ class Progress:
         """
         self._bar.update()
         if self._started is None:
-            # The first step holds the compilation, which says nothing of the steps to come.
+            # It may only have begun; the rate is that of the steps after it.
             _number(loss)
             self._started = step, time.perf_counter()
         if step % self._every and step != self._steps:
@@ -52,12 +55,36 @@ class Progress:
             self._bar.set_postfix(loss=f"{value:.4g}")
             return
         first, began = self._started
-        if step == first:
-            left = "compiled"
-        else:
+        rate = ""
+        if step > first:
             seconds = (time.perf_counter() - began) / (step - first)
-            left = f"{1 / seconds:.2f} steps/s, {seconds * (self._steps - step):.0f} s left"
-        print(f"{self._name}: step {step}/{self._steps}, loss {value:.4g}, {left}", flush=True)
+            rate = f", {1 / seconds:.2f} steps/s, {seconds * (self._steps - step):.0f} s left"
+        print(f"{self._name}: step {step}/{self._steps}, loss {value:.4g}{rate}", flush=True)
+
+    @contextmanager
+    def compiling(self, program: str) -> Iterator[None]:
+        """Goes around each call of a program, of which the first compiles it: that is told, and kept out of the rate.
+
+        Args:
+            program: its name, the same for all its calls.
+        """
+        if program in self._compiled:
+            yield
+            return
+        self._compiled.add(program)
+        began = time.perf_counter()
+        if self._bar.disable:
+            print(f"{self._name}: compiling {program}", flush=True)
+            yield
+            print(f"{self._name}: ready after {time.perf_counter() - began:.1f} s", flush=True)
+        else:
+            shown = self._bar.postfix
+            self._bar.set_postfix_str(f"compiling {program}")
+            yield
+            self._bar.set_postfix_str(shown or "")
+        if self._started is not None:
+            first, started = self._started
+            self._started = first, started + time.perf_counter() - began
 
     def note(self, text: str) -> None:
         """Shows a line above the bar."""

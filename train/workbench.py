@@ -195,7 +195,9 @@ def _with_whole_paths(config: Config) -> Config:
     data = config.data
     source = str(Path(data.source).resolve()) if data.source else ""
     return dataclasses.replace(
-        config, data=dataclasses.replace(data, folder=str(Path(data.folder).resolve()), source=source)
+        config,
+        compilation_cache=str(Path(config.program_folder).resolve()) if config.program_folder else "off",
+        data=dataclasses.replace(data, folder=str(Path(data.folder).resolve()), source=source),
     )
 
 

@@ -93,6 +93,13 @@ def test_json_of_other_settings_is_refused(change, message):
         from_json(change)
 
 
+@pytest.mark.parametrize(
+    ("given", "folder"), [("", "mine/compiled"), ("elsewhere", "elsewhere"), ("./off", "./off"), ("off", None)]
+)
+def test_compiled_programs_are_kept_beside_the_data_unless_told_otherwise(given, folder):
+    assert Config(compilation_cache=given, data=DataConfig(folder="mine")).program_folder == folder
+
+
 def test_settings_have_dotted_names():
     flat = flat_settings(to_json(Config(loss=LossConfig(options={"levels": 3}))))
     assert flat["data.augmentation.flips"] is True

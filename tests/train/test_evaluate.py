@@ -60,6 +60,16 @@ def test_each_test_image_has_its_row(run):
         assert scores["mIoU"] == pytest.approx(iou_by_hand(bench, index, 0.25), abs=1e-6)
 
 
+def test_a_terminal_says_that_the_network_is_compiled_until_an_image_is_tested(run, monkeypatch, capsys):
+    bench, folder, _ = run
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    evaluate.evaluate_run(bench, folder, folder.parent / "again", part="test", choice="best")
+    shown = [line for line in capsys.readouterr().err.split("\r") if "testing" in line]
+    compiling = [line for line in shown if line.rstrip().endswith("compiling]")]
+    assert compiling and all("| 0/3 [" in line for line in compiling)
+    assert any("| 0/3 [" in line for line in shown[shown.index(compiling[-1]) + 1 :])
+
+
 def test_the_result_is_the_mean_over_images(run):
     bench, folder, returned = run
     result = json.loads((folder / "result.json").read_text())

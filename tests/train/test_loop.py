@@ -307,7 +307,7 @@ def test_another_setting_in_the_same_folder_is_refused_by_its_name(tmp_path):
         for name in names.split(", "):
             assert name in str(refused.value)
         assert "give another folder with --output" in str(refused.value)
-    open_folder(tiny_bench(folder, log_steps=1, panels=3))
+    open_folder(tiny_bench(folder, log_steps=1, panels=3, compilation_cache="off"))
 
 
 def test_other_images_in_the_same_folder_are_refused(tmp_path):
@@ -487,7 +487,7 @@ def test_no_room_for_the_logs(whole, tmp_path, monkeypatch):
 
 def test_of_equal_scores_the_best_is_the_one_that_is_tested(tmp_path, monkeypatch):
     folder = tmp_path / "run"
-    monkeypatch.setattr(loop._Loop, "_validate", lambda self: {"mIoU": 0.5, "mDice": 0.5})
+    monkeypatch.setattr(loop._Loop, "_validate", lambda self, progress: {"mIoU": 0.5, "mDice": 0.5})
     best = train_tiny(folder)
     checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
     assert checkpoints.best(initial_state(tiny_bench(folder))).state.step == best["step"]

@@ -132,6 +132,50 @@ def test_sigterm_saves_and_exits_0_and_the_same_command_goes_on(home, capsys):
     assert json.loads((home / "stopped" / "result.json").read_text())["images"] == 5
 
 
+def test_a_run_in_a_new_process_compiles_nothing_again(home):
+    """Two runs of both phases of CWMI, on four devices, one after the other."""
+    code = """
+import collections, os, sys
+os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
+import jax
+from tests.train.tiny_runs import Tiny
+from train import workbench
+from train.__main__ import main
+workbench.network_of = lambda *_, **__: Tiny()
+events = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: events.update([event.rpartition("/")[2]]))
+for output in ("first", "second"):
+    # Importing takes longer than training. JAX has no threads as long as it has no devices.
+    if not os.fork():
+        status = main([word.replace("OUTPUT", output) for word in sys.argv[1:]])
+        counted = [events[name] for name in ("compile_requests_use_cache", "cache_misses", "cache_hits")]
+        print("counted", *counted, flush=True)
+        os._exit(status)
+    os.wait()
+"""
+    flags = "--loss.name cwmi --loss.options levels 1 orientations 2 --epoch-steps 1 --panels 0"
+    arguments = typed(home, "OUTPUT", *flags.split(), "--compilation-cache", f"{home}/kept")
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_backend_optimization_level=0",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    first, second = (list(map(int, line.split())) for line in re.findall("counted (.*)", ended.stdout))
+    programs = len([*(home / "kept").glob("*-cache")])
+    # Two steps, one for validation and one for the test at least.
+    assert programs == first[1] >= 4, ended.stderr
+    assert second == [first[0], 0, first[0]], ended.stderr
+    scores = [(home / output / "test.csv").read_text() for output in ("first", "second")]
+    assert scores[0] == scores[1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("where", ["train.workbench.prepare_run", "train.evaluate.test_run"])
 def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _tiny, capsys, monkeypatch):
@@ -167,14 +211,23 @@ def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp
     shutil.copytree(home / "source", tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
     flags = [flag.replace(f"{home}/source", "mine").replace(f"{home}/", "") for flag in typed(home, "run")]
+    given, kept_in, evaluate_run = jax.config.jax_compilation_cache_dir, [], evaluate.evaluate_run
+
+    def evaluated(*arguments, **choice):
+        kept_in.append(jax.config.jax_compilation_cache_dir)
+        return evaluate_run(*arguments, **choice)
+
     with monkeypatch.context() as patch:
         patch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+        patch.setattr(evaluate, "evaluate_run", evaluated)
         assert main(flags) == 0
         (tmp_path / "mine").rename(tmp_path / "elsewhere")
         (tmp_path / "other").mkdir()
         monkeypatch.chdir(tmp_path / "other")
         assert evaluate.main(["../run"]) == 0
     assert "test: 5 images of folder" in capsys.readouterr().out
+    assert kept_in == [given or f"{tmp_path}/data/compiled"] * 2
+    assert jax.config.jax_compilation_cache_dir == given
 
 
 def test_a_comparison_of_one_run_from_its_command_line(home):
@@ -269,6 +322,7 @@ def test_help_of_a_preset_explains_every_setting(capsys):
         ("--model.name {unet,attention_unet}", "(default: unet)"),
         ("--loss.options", "settings of the loss that differ from its defaults"),
         ("--epochs INT", "passes over the training images. (default: 50)"),
+        ("--compilation-cache STR", "folder where compiled programs are kept for later runs"),
     ):
         assert flag in said and words in said
 
