@@ -36,4 +36,4 @@ lock: $(VENV)/installed
 		--extra train --extra test --output-file requirements.lock pyproject.toml
 
 clean:
-	rm -rf $(VENV) .compat build *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .compat build .hypothesis *.egg-info .mypy_cache .pytest_cache .ruff_cache
