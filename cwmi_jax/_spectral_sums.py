@@ -244,6 +244,8 @@ def _blocks(bank: FilterBank, levels: range, spectra: jax.Array, entries: int) -
 
 def _block_rows(bank: FilterBank, levels: range, images: int, entries: int) -> int:
     """How many rows a block of a group of levels has."""
+    if not isinstance(images, int):
+        images = 1  # The symbolic batch of an exported program, which may be any.
     _, *others = bank.frequencies(levels[0], np.dtype(np.float32), half=True)
     row = math.prod(vector.size for vector in others) * (2 * _pair_count(bank) + 4 * images)
     longest = max(end - begin for begin, end in _row_ranges(bank, levels[0]))
