@@ -23,6 +23,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from cwmi_jax._filters import FilterBank, Frequencies, band_gains, crop, hidden, level_gain, shared_gain, uncrop
 from cwmi_jax._fourier import irfft, rfft
@@ -31,8 +32,8 @@ from cwmi_jax._meshes import vary_alike
 # Numbers that a block's weight maps and products come to. On a CPU they are to stay in the cache of one core; elsewhere
 # each block costs the start of a dozen kernels, and large ones are few.
 _BLOCK_ENTRIES = {"cpu": 2**16, "default": 2**23}
-# Rows an axis, but the last, that the best gain is taken of.
-_SAMPLED_ROWS = 32
+# How many rows of an octave of frequencies the best gain is taken of, on either side of zero.
+_ROWS_AN_OCTAVE = 4
 
 
 class LevelSums(NamedTuple):
@@ -68,8 +69,10 @@ def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> 
         bank: the filters.
         epsilon: keeps the gain finite where p has no structure.
     """
-    gain = jnp.stack([_best_gain(y, p, bank, level, epsilon) for level in range(bank.levels)], axis=1)
-    dd, pp, dp, *imag = (_to_matrices(sums, bank) for sums in _on_any_platform(_residual_sums, bank, y, p, gain))
+    gain = _best_gain(y, p, bank, epsilon)
+    dd, pp, dp, *imag = _einsum(
+        "xnlq,qjk->xnljk", _on_any_platform(_residual_sums, bank, y, p, gain), _pairs(bank, gain.dtype)
+    )
     return LevelSums(gain, dd, pp, jax.lax.complex(dp, *imag) if imag else dp)
 
 
@@ -105,9 +108,9 @@ def gradient_images(
     Returns:
         `[N, *shape]`, by one inverse real FFT.
     """
-    pairs = [_to_pairs(coefficients, bank) for coefficients in (residual, explained, quadrature)]
+    coefficients = _einsum("xnljk,qjk->xnlq", jnp.stack([residual, explained, quadrature]), _pairs(bank, gain.dtype))
     spectrum = functools.partial(_gradient_spectrum, quadrature_of_y=quadrature_of_y)
-    return irfft(_on_any_platform(spectrum, bank, y, p, gain, *pairs), bank.shape)
+    return irfft(_on_any_platform(spectrum, bank, y, p, gain, coefficients), bank.shape)
 
 
 def _on_any_platform(function: Callable, bank: FilterBank, *arrays: jax.Array):
@@ -123,30 +126,44 @@ def _on_any_platform(function: Callable, bank: FilterBank, *arrays: jax.Array):
     return versions["default"](*arrays) if len(shapes) == 1 else jax.lax.platform_dependent(*arrays, **versions)
 
 
-def _best_gain(y: jax.Array, p: jax.Array, bank: FilterBank, level: int, epsilon: float) -> jax.Array:
-    """`<y, p> / <p, p>` over the bands of a level, `[N]`; 0 where p has none.
+def _best_gain(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> jax.Array:
+    """`<y, p> / <p, p>` over the bands of each level, `[N, L]`; 0 where p has none.
 
-    Covariances are right for any gain and accurate for a good one, so a sample of the rows is enough.
+    Covariances are right for any gain and accurate for a good one, so sums over a sample of the rows are enough.
     """
-    dtype, sides = y.real.dtype, bank.grid(level)
-    frequencies = hidden(bank.frequencies(level, dtype, half=True))
-    y, p = (spectrum[..., : frequencies[-1].size] for spectrum in (y, p))
-    steps = [max(1, side // _SAMPLED_ROWS) for side in sides[:-1]]
-    for axis, (side, step) in enumerate(zip(sides, steps, strict=False)):
-        y, p = (crop(spectrum, axis + 1, side, step) for spectrum in (y, p))
-        frequencies[axis] = crop(frequencies[axis], axis, side, step)
-    weights = (level_gain(frequencies) ** 2 * _multiplicity(frequencies))[None]
+    dtype = y.real.dtype
+    vectors = bank.frequencies(0, dtype, half=True)
+    counts = _multiplicity(vectors[-1])
+    y, p = (spectrum[..., : counts.size] for spectrum in (y, p))
+    for axis, side in enumerate(bank.shape[:-1]):
+        rows, share = _sampled_rows(side)
+        y, p = (jnp.take(spectrum, rows, axis=axis + 1) for spectrum in (y, p))
+        vectors[axis] = np.take(vectors[axis], rows, axis=axis)
+        counts = counts * share.astype(dtype).reshape(vectors[axis].shape)
+    octaves = 2 ** np.arange(bank.levels, dtype=dtype).reshape(-1, *[1] * bank.spatial_dims)
+    weights = counts[None] * level_gain([octaves * vector[None] for vector in hidden(vectors)]) ** 2
     # The squared angular gains of all bands add up to 4 for w and -w together, for complex bands.
-    scale = 4 * math.prod(steps) / bank.pixels(level)
-    cross = scale * _contract(y.real * p.real + y.imag * p.imag, weights)[:, 0]
-    power = scale * _contract(p.real**2 + p.imag**2, weights)[:, 0]
+    scale = np.asarray([[4 / bank.pixels(level) for level in range(bank.levels)]], dtype)
+    cross = scale * _contract(y.real * p.real + y.imag * p.imag, weights)
+    power = scale * _contract(p.real**2 + p.imag**2, weights)
     return cross / (power + bank.orientations * epsilon)
 
 
-def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterBank, entries: int) -> list[jax.Array]:
-    """`dd`, `pp` and `dp` of all levels, its imaginary part apart if it has one, each `[N, L, Q]`."""
+def _sampled_rows(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Some rows of a spectrum, closer together the lower their frequency, and how many rows each stands for."""
+    low = [0]
+    while low[-1] < (side + 1) // 2:
+        low.append(low[-1] + 1 + low[-1] // _ROWS_AN_OCTAVE)
+    edges = np.minimum(low, (side + 1) // 2)
+    rows, share = (edges[:-1] + edges[1:] - 1) // 2, np.diff(edges)
+    # Row 0 has no mirror image. No level passes the Nyquist frequency.
+    return np.concatenate([rows, side - rows[1:]]), np.concatenate([share, share[1:]])
 
-    def sums(_, parts: tuple[_Block, jax.Array]) -> tuple[None, list[jax.Array]]:
+
+def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterBank, entries: int) -> jax.Array:
+    """`dd`, `pp` and `dp` of all levels, its imaginary part apart if it has one, `[3 or 4, N, L, Q]`."""
+
+    def sums(_, parts: tuple[_Block, jax.Array]) -> tuple[None, jax.Array]:
         block, gain = parts
         even, odd = _pair_weights(block, bank, counted=True)
         p_rows = _rows(p, block)
@@ -155,33 +172,33 @@ def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterB
         products = [_contract(x, even) for x in (d.real**2 + d.imag**2, p_rows.real**2 + p_rows.imag**2, cross.real)]
         if odd is not None:
             products.append(_contract(cross.imag, odd))
-        return None, products
+        return None, jnp.stack(products)
 
     groups = []
     for levels in _groups(bank):
         owner, blocks = _blocks(bank, levels, y, entries)
         _, parts = jax.lax.scan(sums, None, (blocks, _per_block(gain, owner, y)))
         shares = (owner[:, None] == np.asarray(levels)) / np.asarray([bank.pixels(level) for level in levels])
-        groups.append([_einsum("bnq,bl->nlq", part, shares.astype(part.dtype)) for part in parts])
-    return [jnp.concatenate(parts, axis=1) for parts in zip(*groups, strict=True)]
+        groups.append(_einsum("bxnq,bl->xnlq", parts, shares.astype(parts.dtype)))
+    return jnp.concatenate(groups, axis=2)
 
 
 def _gradient_spectrum(
     y: jax.Array,
     p: jax.Array,
     gain: jax.Array,
-    *pairs: jax.Array,
+    coefficients: jax.Array,
+    *,
     bank: FilterBank,
     entries: int,
     quadrature_of_y: bool,
 ) -> jax.Array:
-    """The spectrum of `gradient_images`, from coefficients `[N, L, Q]`."""
+    """The spectrum of `gradient_images`, from coefficients of pairs `[3, N, L, Q]`."""
 
     def add(total: jax.Array, parts) -> tuple[jax.Array, None]:
-        block, gain, *coefficients = parts
+        block, gain, (of_d, of_p, of_q) = parts
         y_rows, p_rows = _rows(y, block), _rows(p, block)
         even, odd = _pair_weights(block, bank, counted=False)
-        of_d, of_p, of_q = coefficients
         for_d, for_p = _spread(of_d, even), _spread(of_p, even)
         real = for_d * (y_rows.real - gain * p_rows.real) + for_p * p_rows.real
         imag = for_d * (y_rows.imag - gain * p_rows.imag) + for_p * p_rows.imag
@@ -193,8 +210,8 @@ def _gradient_spectrum(
     total, _ = vary_alike(jnp.zeros_like(y), y)
     for levels in _groups(bank):
         owner, blocks = _blocks(bank, levels, y, entries)
-        of_blocks = [jnp.moveaxis(c, 1, 0)[owner] for c in pairs]
-        total, _ = jax.lax.scan(add, total, (blocks, _per_block(gain, owner, y), *of_blocks))
+        of_blocks = jnp.take(jnp.moveaxis(coefficients, 2, 0), owner, axis=0)
+        total, _ = jax.lax.scan(add, total, (blocks, _per_block(gain, owner, y), of_blocks))
     return total
 
 
@@ -290,7 +307,7 @@ def _pair_weights(block: _Block, bank: FilterBank, *, counted: bool) -> tuple[ja
     """
     shared = (2 if bank.complex_valued else math.sqrt(2)) * block.shared
     if counted:
-        shared = shared * np.sqrt(_multiplicity(block.frequencies))
+        shared = shared * np.sqrt(_multiplicity(block.frequencies[-1]))
     gains = band_gains(shared, block.frequencies, bank.oriented)
     j, k = np.triu_indices(bank.orientations)
     first, second = gains[j], gains[k]
@@ -305,17 +322,12 @@ def _pair_count(bank: FilterBank) -> int:
     return bank.orientations * (bank.orientations + 1) // 2
 
 
-def _to_matrices(pairs: jax.Array, bank: FilterBank) -> jax.Array:
-    """`[N, L, Q]` to symmetric matrices `[N, L, K, K]`."""
-    index = np.zeros((bank.orientations, bank.orientations), int)
-    index[np.triu_indices(bank.orientations)] = np.arange(_pair_count(bank))
-    return pairs[..., np.maximum(index, index.T)]
-
-
-def _to_pairs(matrices: jax.Array, bank: FilterBank) -> jax.Array:
-    """The transpose: `[N, L, K, K]` to `[N, L, Q]`, adding up what belongs to one pair."""
+def _pairs(bank: FilterBank, dtype: np.dtype) -> np.ndarray:
+    """Where each pair stands in a symmetric matrix: `[Q, K, K]`, of zeros and ones."""
     j, k = np.triu_indices(bank.orientations)
-    return matrices[..., j, k] + jnp.where((j == k)[None, None], 0, matrices[..., k, j])
+    places = np.zeros((j.size, bank.orientations, bank.orientations), dtype)
+    places[np.arange(j.size), j, k] = places[np.arange(j.size), k, j] = 1
+    return places
 
 
 def _contract(products: jax.Array, weights: jax.Array) -> jax.Array:
@@ -330,14 +342,13 @@ def _spread(coefficients: jax.Array, weights: jax.Array) -> jax.Array:
     return spread.reshape(-1, *weights.shape[1:])
 
 
-def _einsum(subscripts: str, *arrays: jax.Array) -> jax.Array:
+def _einsum(subscripts: str, *arrays: ArrayLike) -> jax.Array:
     """In full precision; the default on GPUs and TPUs keeps 10 or 7 bits."""
     return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
 
 
-def _multiplicity(frequencies: Frequencies) -> np.ndarray:
+def _multiplicity(last: np.ndarray | jax.Array) -> np.ndarray:
     """How much each frequency of the last axis counts: half at 0, where w and -w are both kept, else 1."""
-    last = frequencies[-1]
     columns = np.ones(last.shape, last.dtype)
     columns[..., 0] = 0.5
     return columns
@@ -345,4 +356,4 @@ def _multiplicity(frequencies: Frequencies) -> np.ndarray:
 
 def _per_block(gain: jax.Array, owner: np.ndarray, spectra: jax.Array) -> jax.Array:
     """`[N, L]` as `[B, N, ...]`, shaped to broadcast against rows of spectra."""
-    return gain.T[owner].reshape(owner.size, -1, *[1] * (spectra.ndim - 1))
+    return jnp.take(gain.T, owner, axis=0).reshape(owner.size, -1, *[1] * (spectra.ndim - 1))
