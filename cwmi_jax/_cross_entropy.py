@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import SegmentationInputs, is_visible
+from cwmi_jax._inputs import SegmentationInputs
 from cwmi_jax._meshes import vary_alike
+from cwmi_jax._settings import NOT_NEGATIVE, check_limits, is_visible
 
 
 def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
@@ -136,6 +137,9 @@ def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike 
         raise ValueError(
             f"class_weights must have one weight for each of {classes} classes, got the shape {weights.shape}"
         )
-    if is_visible(weights) and not bool((weights >= 0).all()):
-        raise ValueError(f"class_weights must not be negative, got {weights}")
+    if jnp.issubdtype(weights.dtype, jnp.complexfloating):
+        raise TypeError(f"class_weights must be real, got {weights.dtype}")
+    # Of the argument, for under `jit` even an array made of a list is traced.
+    if all(map(is_visible, jax.tree.leaves(class_weights))):
+        check_limits("class_weights", class_weights, NOT_NEGATIVE)
     return jnp.broadcast_to(weights.astype(dtype), (count, classes))

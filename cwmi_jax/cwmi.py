@@ -1,12 +1,12 @@
 """The Complex Wavelet Mutual Information loss."""
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import mean_cross_entropy
-from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._inputs import reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import number
 from cwmi_jax.information import wavelet_conditional_log_det
 
 
@@ -17,7 +17,7 @@ def cwmi_loss(
     *,
     levels: int = 4,
     orientations: int | None = None,
-    ce_weight: float = 0.9,
+    ce_weight: float | jax.Array = 0.9,
     class_weights: str | ArrayLike | None = "balanced",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
@@ -76,27 +76,23 @@ def cwmi_loss(
         >>> cwmi_loss(logits, labels).shape
         ()
     """
-    if orientations is None:
-        orientations = 3 if spatial_dims == 3 else 4
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
-    losses = _information(
-        inputs, levels=levels, orientations=orientations, complex_valued=complex_valued, epsilon=epsilon
+    ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
+    if orientations is None:
+        orientations = 3 if inputs.spatial_dims == 3 else 4
+    y, p = inputs.compared_classes()
+    log_dets = wavelet_conditional_log_det(
+        y,
+        p,
+        levels=levels,
+        orientations=orientations,
+        spatial_dims=inputs.spatial_dims,
+        complex_valued=complex_valued,
+        epsilon=epsilon,
     )
+    losses = log_dets.sum(axis=-1).mean(axis=-1)
     # Also for a weight of 0, so that wrong class weights are found; the compiler drops what is not used.
     cross_entropy = mean_cross_entropy(inputs, class_weights)
-    if not (isinstance(ce_weight, int | float) and ce_weight == 0):
+    if isinstance(ce_weight, jax.Array) or ce_weight > 0:
         losses = losses + ce_weight * cross_entropy
     return reduce_images(losses, inputs, reduction)
-
-
-def _information(inputs: SegmentationInputs, **settings) -> jax.Array:
-    """The information term of each image, `[N]`."""
-    # Probabilities are computed again for the gradient: it is cheaper than to keep them.
-    activation = jax.checkpoint(jax.nn.sigmoid if inputs.binary else jax.nn.softmax)
-    y, p, where = inputs.targets, activation(inputs.logits), inputs.where
-    if not inputs.binary:
-        y, p = jnp.moveaxis(y, -1, 1), jnp.moveaxis(p, -1, 1)
-        where = None if where is None else jnp.broadcast_to(where[:, None], y.shape)
-    log_dets = wavelet_conditional_log_det(y, p, where=where, spatial_dims=inputs.spatial_dims, **settings)
-    terms = log_dets.sum(axis=-1)
-    return terms if inputs.binary else terms.mean(axis=-1)

@@ -155,7 +155,7 @@ def test_whole_data_sets_are_exact_in_int64():
         (dict(labels=np.zeros((2, 8, 7), int)), ValueError, r"labels' shape \(2, 8, 7\) .* got \(2, 8, 8, 3\)"),
         (dict(num_classes=4), ValueError, r"axis of 4 at the end, got \(2, 8, 8, 3\)"),
         (dict(num_classes=2), ValueError, r"axis of 1 or 2 at the end, got \(2, 8, 8, 3\)"),
-        (dict(num_classes=1), ValueError, "num_classes must be at least 2, got 1"),
+        (dict(num_classes=1), ValueError, "num_classes must be 2 or more, got 1"),
         (dict(labels=np.full((2, 8, 8), 3)), ValueError, r"labels must lie within 0\.\.2, got 3 in 128 of 128"),
         (dict(labels=np.arange(128).reshape(2, 8, 8) - 2), ValueError, r"got -2, -1, 3, \.\.\. in 125 of 128"),
         (dict(labels=np.zeros((2, 8, 8), np.float32)), TypeError, "labels must be integer or bool .* got float32"),
