@@ -112,12 +112,7 @@ def _log_sigmoids_jvp(primals, tangents):
 
 
 def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
-    """`[N, C]`, two classes for one channel.
-
-    Balanced, a class of `n_c` of an image's pixels weighs `(sum_j n_j - n_c) / min_j n_j` over the classes that are
-    present: of two, the larger weighs 1 and the smaller as many times more as it has fewer pixels. A class that has the
-    image to itself weighs 1.
-    """
+    """`[N, C]`, two classes for one channel; balanced, see `cwmi_jax.losses.balanced_cross_entropy`."""
     pixels, classes = inputs.pixels, inputs.classes
     count, dtype = pixels.size, pixels.dtype
     if class_weights is None:
@@ -125,13 +120,7 @@ def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike 
     if isinstance(class_weights, str):
         if class_weights != "balanced":
             raise ValueError(f"class_weights must be 'balanced', None or an array, got {class_weights!r}")
-        sizes = inputs.targets.sum(axis=tuple(range(1, inputs.spatial_dims + 1)))
-        if inputs.binary:
-            sizes = jnp.stack([pixels - sizes, sizes], axis=-1)
-        total = sizes.sum(axis=-1, keepdims=True)
-        smallest = jnp.where(sizes > 0, sizes, total).min(axis=-1, keepdims=True)
-        alone = smallest == total
-        return jnp.where(alone, 1, (total - sizes) / jnp.where(alone, 1, smallest))
+        return _balanced_weights(inputs)
     weights = jnp.asarray(class_weights)
     if weights.shape != (classes,):
         raise ValueError(
@@ -143,3 +132,15 @@ def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike 
     if all(map(is_visible, jax.tree.leaves(class_weights))):
         check_limits("class_weights", class_weights, NOT_NEGATIVE)
     return jnp.broadcast_to(weights.astype(dtype), (count, classes))
+
+
+def _balanced_weights(inputs: SegmentationInputs) -> jax.Array:
+    sizes = inputs.targets.sum(axis=tuple(range(1, inputs.spatial_dims + 1)))
+    if inputs.binary:
+        sizes = jnp.stack([inputs.pixels - sizes, sizes], axis=-1)
+        smallest = sizes.min(axis=-1, keepdims=True)
+        both = smallest > 0
+        return jnp.where(both, sizes[:, ::-1] / jnp.where(both, smallest, 1), 1)
+    present = sizes > 0
+    classes = present.sum(axis=-1, keepdims=True).astype(sizes.dtype)
+    return jnp.where(present, inputs.pixels[:, None] / jnp.where(present, classes * sizes, 1), 0)
