@@ -115,7 +115,8 @@ def _greatest(images: jax.Array, offsets: tuple[tuple[int, ...], ...], sign: int
 
 def _greatest_forward(images, offsets, sign):
     result = _greatest(images, offsets, sign)
-    return result, (images, result)
+    # Without the barrier JAX forwards an argument of the step to its derivative, and loses it in the second one.
+    return result, jax.lax.optimization_barrier((images, result))
 
 
 def _greatest_backward(offsets, sign, saved, cotangent):
