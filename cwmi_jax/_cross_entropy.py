@@ -99,9 +99,10 @@ def _outside(targets: jax.Array, where: jax.Array | None) -> jax.Array:
 
 @jax.custom_jvp
 def _log_sigmoids(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`log sigmoid` of the logits and of their negatives."""
+    """`log sigmoid` of the logits and of their negatives, finite for infinite ones too."""
     tail = jnp.log1p(jnp.exp(-jnp.abs(logits)))
-    return jnp.minimum(logits, 0) - tail, jnp.minimum(-logits, 0) - tail
+    least = jnp.finfo(logits.dtype).min
+    return jnp.clip(logits, least, 0) - tail, jnp.clip(-logits, least, 0) - tail
 
 
 @_log_sigmoids.defjvp

@@ -25,7 +25,8 @@ class SegmentationInputs(NamedTuple):
     `logits` is the log odds of class 1 and `targets` its probability.
 
     Attributes:
-        logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked.
+        logits: `[N, *shape]`, which may be infinite, or `[N, *shape, C]` for C > 2, finite; float32 or float64, 0 where
+            masked.
         targets: probabilities of the classes, of the logits' shape and dtype; 0 where masked.
         where: `[N, *shape]` bool, or None where nothing is masked.
         leading: the batch axes that `N` stands for.
@@ -122,6 +123,7 @@ def segmentation_inputs(
         targets = _one_hot(labels, tuple(images), classes, mask, dtype)
     logits = logits.astype(dtype)
     if classes == 2:
+        logits = _finite(logits)
         logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     elif classes == 1:
         logits, targets = logits[..., 0], targets[..., 0]
@@ -136,6 +138,8 @@ def segmentation_inputs(
     # Without the barrier XLA computes in the shape that the logits came in, and an axis of one class at the end keeps it
     # from using vector instructions.
     logits = jnp.asarray(jax.lax.optimization_barrier(logits))
+    if classes > 2:
+        logits = _finite(logits)
     return SegmentationInputs(logits, targets, mask, leading, spatial_dims)
 
 
@@ -278,6 +282,19 @@ def _one_hot(
     if classes == 1:
         return (labels == 1).astype(dtype)[..., None]
     return jax.nn.one_hot(labels, classes, dtype=dtype)
+
+
+@jax.custom_jvp
+def _finite(logits: jax.Array) -> jax.Array:
+    """Infinite logits as such large ones that what is computed from them is a number, with the derivatives of the limit."""
+    # A quarter of the range, for differences of two are taken, twice.
+    most = jnp.finfo(logits.dtype).max / 4
+    return jnp.clip(logits, -most, most)
+
+
+@_finite.defjvp
+def _finite_jvp(primals, tangents):
+    return _finite(*primals), *tangents
 
 
 def _seen(labels: Labels, mask: jax.Array | None) -> np.ndarray | None:

@@ -59,6 +59,19 @@ def test_cross_entropy_is_optax_s_and_scikit_learn_s(x64, channels):
     assert_allclose(each, pixels.mean(axis=(1, 2)), rtol=1e-9)
 
 
+def test_cross_entropy_of_a_class_that_is_ruled_out_is_optax_s(x64):
+    """Class 2: where it is not the label it costs nothing, where it is all there is, and pulls as any other does."""
+    logits, labels = batch(3)
+    logits[..., 2] = -np.inf
+    labels[:4] %= 2
+    assert (labels[4:] == 2).any(axis=(1, 2)).all()
+    each, _, gradient = evaluate("ce", logits, labels)
+    pixels = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    assert_allclose(each, pixels.mean(axis=(1, 2)), rtol=1e-9)
+    assert np.isposinf(each[4:]).all()
+    assert_allclose(gradient, (softmax(logits) - np.eye(3)[labels]) / labels.size, rtol=1e-9, atol=1e-18)
+
+
 def test_cross_entropy_of_unmasked_pixels_alone(x64):
     logits, labels = batch()
     where = holes()
