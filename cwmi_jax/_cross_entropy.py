@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import SegmentationInputs
+from cwmi_jax._inputs import SegmentationInputs, finite
 from cwmi_jax._meshes import vary_alike
 from cwmi_jax._settings import NOT_NEGATIVE, check_limits, is_visible
 
@@ -30,7 +30,7 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
         losses = binary_cross_entropy(logits, targets, where, weights)
     else:
         weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets
-        losses = -jnp.sum(weighted * jax.nn.log_softmax(inputs.logits), axis=(*axes, -1))
+        losses = -jnp.sum(weighted * finite(jax.nn.log_softmax(inputs.logits)), axis=(*axes, -1))
     return losses / jnp.maximum(pixels, 1)
 
 
@@ -82,7 +82,7 @@ def log_probabilities(inputs: SegmentationInputs) -> tuple[jax.Array, jax.Array]
     if inputs.binary:
         log_p, log_q = _log_sigmoids(inputs.logits)
         return jnp.stack([log_q, log_p], axis=1), jnp.stack([log_p, log_q], axis=1)
-    logits = jnp.moveaxis(inputs.logits, -1, 1)
+    logits = finite(jnp.moveaxis(inputs.logits, -1, 1))
     # What all logits share is no part of a probability, and would take digits from the differences below.
     logits = logits - jax.lax.stop_gradient(logits.max(axis=1, keepdims=True))
     log_p = jax.nn.log_softmax(logits, axis=1)

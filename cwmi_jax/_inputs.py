@@ -25,8 +25,7 @@ class SegmentationInputs(NamedTuple):
     `logits` is the log odds of class 1 and `targets` its probability.
 
     Attributes:
-        logits: `[N, *shape]`, which may be infinite, or `[N, *shape, C]` for C > 2, finite; float32 or float64, 0 where
-            masked.
+        logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked. They may be infinite.
         targets: probabilities of the classes, of the logits' shape and dtype; 0 where masked.
         where: `[N, *shape]` bool, or None where nothing is masked.
         leading: the batch axes that `N` stands for.
@@ -81,16 +80,17 @@ class SegmentationInputs(NamedTuple):
             return self.inside(jax.nn.sigmoid(jnp.stack([-self.logits, self.logits], axis=1)))
         return self.inside(jnp.moveaxis(jax.nn.softmax(self.logits), -1, 1))
 
-    def compared_classes(self) -> tuple[jax.Array, jax.Array]:
+    def compared_classes(self, *, keep: bool = True) -> tuple[jax.Array, jax.Array]:
         """Targets and probabilities of each class that is compared with the rest, `[N, C, *shape]`; 0 where masked.
 
-        All of them, but for one channel class 1 alone, `C = 1`: class 0 is its mirror image. Probabilities are computed
-        again for the gradient: it is cheaper than to keep them.
+        All of them, but for one channel class 1 alone, `C = 1`: class 0 is its mirror image. Without `keep` probabilities
+        are computed again for the gradient.
         """
+        activation = jax.nn.sigmoid if self.binary else jax.nn.softmax
+        p = (activation if keep else jax.checkpoint(activation))(self.logits)
         if self.binary:
-            return self.targets[:, None], self.inside(jax.checkpoint(jax.nn.sigmoid)(self.logits))[:, None]
-        p = jnp.moveaxis(jax.checkpoint(jax.nn.softmax)(self.logits), -1, 1)
-        return self.class_targets(), self.inside(p)
+            return self.targets[:, None], self.inside(p)[:, None]
+        return self.class_targets(), self.inside(jnp.moveaxis(p, -1, 1))
 
 
 def segmentation_inputs(
@@ -123,7 +123,7 @@ def segmentation_inputs(
         targets = _one_hot(labels, tuple(images), classes, mask, dtype)
     logits = logits.astype(dtype)
     if classes == 2:
-        logits = _finite(logits)
+        logits = finite(logits)
         logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     elif classes == 1:
         logits, targets = logits[..., 0], targets[..., 0]
@@ -138,9 +138,20 @@ def segmentation_inputs(
     # Without the barrier XLA computes in the shape that the logits came in, and an axis of one class at the end keeps it
     # from using vector instructions.
     logits = jnp.asarray(jax.lax.optimization_barrier(logits))
-    if classes > 2:
-        logits = _finite(logits)
     return SegmentationInputs(logits, targets, mask, leading, spatial_dims)
+
+
+@jax.custom_jvp
+def finite(logits: jax.Array) -> jax.Array:
+    """Infinite logits as such large ones that what is computed from them is a number, with the derivatives of the limit."""
+    # A quarter of the range, for differences of two are taken, twice.
+    most = jnp.finfo(logits.dtype).max / 4
+    return jnp.clip(logits, -most, most)
+
+
+@finite.defjvp
+def _finite_jvp(primals, tangents):
+    return finite(*primals), *tangents
 
 
 def pixel_map(
@@ -282,19 +293,6 @@ def _one_hot(
     if classes == 1:
         return (labels == 1).astype(dtype)[..., None]
     return jax.nn.one_hot(labels, classes, dtype=dtype)
-
-
-@jax.custom_jvp
-def _finite(logits: jax.Array) -> jax.Array:
-    """Infinite logits as such large ones that what is computed from them is a number, with the derivatives of the limit."""
-    # A quarter of the range, for differences of two are taken, twice.
-    most = jnp.finfo(logits.dtype).max / 4
-    return jnp.clip(logits, -most, most)
-
-
-@_finite.defjvp
-def _finite_jvp(primals, tangents):
-    return _finite(*primals), *tangents
 
 
 def _seen(labels: Labels, mask: jax.Array | None) -> np.ndarray | None:

@@ -37,17 +37,19 @@ def cwmi_loss(
 
     Args:
         logits: `[..., H, W, C]`, or `[..., D, H, W, C]` with `spatial_dims=3`, with any leading axes, none included. Any
-            float dtype; half precision is widened to float32 inside. C = 1 is a sigmoid. C = 2 is a softmax and compares
-            class 1 alone: class 0 is its mirror image 1 - p, whose bands differ in sign only, so it has the same
-            covariances and would add the same term again. C > 2 is a softmax and compares every class with the rest; the
-            information term is the mean over the C classes, and 0 for a class that an image lacks.
+            float dtype; half precision is widened to float32 inside, and -inf rules a class out. C = 1 is a sigmoid. C = 2
+            is a softmax and compares class 1 alone: class 0 is its mirror image 1 - p, whose bands differ in sign only, so
+            it has the same covariances and would add the same term again. C > 2 is a softmax and compares every class with
+            the rest; the information term is the mean over the C classes, and 0 for a class that an image lacks.
         labels: integer or bool classes `[..., H, W]`, or probabilities `[..., H, W, C]` (for C = 1 also `[..., H, W]`).
             Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
         levels: octaves of the pyramid. The smallest must keep 4 pixels a side: up to 5 for a side of 64, 8 for 512.
         orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
-        ce_weight: of the cross entropy; 0 leaves the information term alone.
+        ce_weight: of the cross entropy; 0 leaves the information term alone. It may be traced, as class weights may; what
+            makes the program (sizes, flags, `epsilon`) may not.
         class_weights: in the cross entropy: "balanced" (from each image's own classes: the larger of two weighs 1, the
-            smaller as many times more as it has fewer pixels), None, or an array `[C]`, `[2]` for C = 1.
+            smaller as many times more as it has fewer pixels; of more, each weighs in proportion to the inverse of its
+            size, 1 in the mean over pixels), None, or an array `[C]`, `[2]` for C = 1.
         where: bool `[..., H, W]`. False pixels (ignore regions, padding) are zero in both images and have no part in the
             cross entropy; labels there may hold anything.
         spatial_dims: 2 for images, 3 for volumes.
@@ -60,9 +62,10 @@ def cwmi_loss(
         `epsilon` and `levels`. An image without structure (an empty or full mask) has an information term of exactly 0.
 
     Raises:
-        TypeError: logits that are not floating point, or a `where` that is not bool.
+        TypeError: logits that are not floating point, a `where` that is not bool, or a setting of another type, or traced
+            where it must not be; the message names it.
         ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, too many levels for the image,
-            or an unknown option; the message names the value.
+            an unknown option, or a setting out of range; the message names the value.
 
     References:
         Lu, "Complex Wavelet Mutual Information Loss: A Multi-Scale Loss Function for Semantic Segmentation", ICML 2025,
@@ -80,7 +83,8 @@ def cwmi_loss(
     ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
     if orientations is None:
         orientations = 3 if inputs.spatial_dims == 3 else 4
-    y, p = inputs.compared_classes()
+    # The transforms need their memory more than the gradient needs what is quickly computed again.
+    y, p = inputs.compared_classes(keep=False)
     log_dets = wavelet_conditional_log_det(
         y,
         p,

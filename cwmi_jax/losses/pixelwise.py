@@ -62,8 +62,10 @@ def balanced_cross_entropy(
 ) -> jax.Array:
     """Cross entropy in which each class of an image has the same say, whatever its size.
 
-    A class of `n_c` of an image's pixels weighs `(sum_j n_j - n_c) / min_j n_j` over the classes that are present: of two,
-    the larger weighs 1 and the smaller as many times more as it has fewer pixels. A class alone in its image weighs 1.
+    Of two classes the larger weighs 1 and the smaller as many times more as it has fewer pixels, as in the CWMI paper. Of
+    more, a class of `n_c` of an image's `n` pixels weighs `n / (k n_c)` where k classes are present: 1 in the mean over
+    pixels. (The paper's rule, `(n - n_c) / min_j n_j`, would let the smallest class multiply all others.) A class alone in
+    its image weighs 1.
 
     Args:
         logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.

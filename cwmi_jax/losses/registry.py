@@ -80,7 +80,9 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         losses take (see `MAPS`).
 
     Raises:
-        ValueError: an unknown name, no name at all, or losses that take maps of one name and different meaning.
+        TypeError: a weight that is not a number.
+        ValueError: an unknown name, no name at all, a weight that is not finite, or losses that take maps of one name and
+            different meaning.
 
     References:
         Taghanaki et al., "Combo loss: Handling input and output imbalance in multi-organ segmentation", CMIG 2019,
