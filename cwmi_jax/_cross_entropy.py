@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import SegmentationInputs, is_visible
+from cwmi_jax._inputs import SegmentationInputs, finite
 from cwmi_jax._meshes import vary_alike
+from cwmi_jax._settings import NOT_NEGATIVE, check_limits, is_visible
 
 
 def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
@@ -29,7 +30,7 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
         losses = binary_cross_entropy(logits, targets, where, weights)
     else:
         weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets
-        losses = -jnp.sum(weighted * jax.nn.log_softmax(inputs.logits), axis=(*axes, -1))
+        losses = -jnp.sum(weighted * finite(jax.nn.log_softmax(inputs.logits)), axis=(*axes, -1))
     return losses / jnp.maximum(pixels, 1)
 
 
@@ -81,7 +82,7 @@ def log_probabilities(inputs: SegmentationInputs) -> tuple[jax.Array, jax.Array]
     if inputs.binary:
         log_p, log_q = _log_sigmoids(inputs.logits)
         return jnp.stack([log_q, log_p], axis=1), jnp.stack([log_p, log_q], axis=1)
-    logits = jnp.moveaxis(inputs.logits, -1, 1)
+    logits = finite(jnp.moveaxis(inputs.logits, -1, 1))
     # What all logits share is no part of a probability, and would take digits from the differences below.
     logits = logits - jax.lax.stop_gradient(logits.max(axis=1, keepdims=True))
     log_p = jax.nn.log_softmax(logits, axis=1)
@@ -98,9 +99,10 @@ def _outside(targets: jax.Array, where: jax.Array | None) -> jax.Array:
 
 @jax.custom_jvp
 def _log_sigmoids(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """`log sigmoid` of the logits and of their negatives."""
+    """`log sigmoid` of the logits and of their negatives, finite for infinite ones too."""
     tail = jnp.log1p(jnp.exp(-jnp.abs(logits)))
-    return jnp.minimum(logits, 0) - tail, jnp.minimum(-logits, 0) - tail
+    least = jnp.finfo(logits.dtype).min
+    return jnp.clip(logits, least, 0) - tail, jnp.clip(-logits, least, 0) - tail
 
 
 @_log_sigmoids.defjvp
@@ -111,12 +113,7 @@ def _log_sigmoids_jvp(primals, tangents):
 
 
 def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
-    """`[N, C]`, two classes for one channel.
-
-    Balanced, a class of `n_c` of an image's pixels weighs `(sum_j n_j - n_c) / min_j n_j` over the classes that are
-    present: of two, the larger weighs 1 and the smaller as many times more as it has fewer pixels. A class that has the
-    image to itself weighs 1.
-    """
+    """`[N, C]`, two classes for one channel; balanced, see `cwmi_jax.losses.balanced_cross_entropy`."""
     pixels, classes = inputs.pixels, inputs.classes
     count, dtype = pixels.size, pixels.dtype
     if class_weights is None:
@@ -124,18 +121,27 @@ def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike 
     if isinstance(class_weights, str):
         if class_weights != "balanced":
             raise ValueError(f"class_weights must be 'balanced', None or an array, got {class_weights!r}")
-        sizes = inputs.targets.sum(axis=tuple(range(1, inputs.spatial_dims + 1)))
-        if inputs.binary:
-            sizes = jnp.stack([pixels - sizes, sizes], axis=-1)
-        total = sizes.sum(axis=-1, keepdims=True)
-        smallest = jnp.where(sizes > 0, sizes, total).min(axis=-1, keepdims=True)
-        alone = smallest == total
-        return jnp.where(alone, 1, (total - sizes) / jnp.where(alone, 1, smallest))
+        return _balanced_weights(inputs)
     weights = jnp.asarray(class_weights)
     if weights.shape != (classes,):
         raise ValueError(
             f"class_weights must have one weight for each of {classes} classes, got the shape {weights.shape}"
         )
-    if is_visible(weights) and not bool((weights >= 0).all()):
-        raise ValueError(f"class_weights must not be negative, got {weights}")
+    if jnp.issubdtype(weights.dtype, jnp.complexfloating):
+        raise TypeError(f"class_weights must be real, got {weights.dtype}")
+    # Of the argument, for under `jit` even an array made of a list is traced.
+    if all(map(is_visible, jax.tree.leaves(class_weights))):
+        check_limits("class_weights", class_weights, NOT_NEGATIVE)
     return jnp.broadcast_to(weights.astype(dtype), (count, classes))
+
+
+def _balanced_weights(inputs: SegmentationInputs) -> jax.Array:
+    sizes = inputs.targets.sum(axis=tuple(range(1, inputs.spatial_dims + 1)))
+    if inputs.binary:
+        sizes = jnp.stack([inputs.pixels - sizes, sizes], axis=-1)
+        smallest = sizes.min(axis=-1, keepdims=True)
+        both = smallest > 0
+        return jnp.where(both, sizes[:, ::-1] / jnp.where(both, smallest, 1), 1)
+    present = sizes > 0
+    classes = present.sum(axis=-1, keepdims=True).astype(sizes.dtype)
+    return jnp.where(present, inputs.pixels[:, None] / jnp.where(present, classes * sizes, 1), 0)

@@ -4,7 +4,7 @@ Sizes and dtypes are checked always, values only where they can be seen, that is
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._meshes import vary_alike
+from cwmi_jax._settings import choice, dimensions, is_visible
 
 REDUCTIONS = ("mean", "none")
+Labels: TypeAlias = np.ndarray | jax.Array
 
 
 class SegmentationInputs(NamedTuple):
@@ -23,7 +25,7 @@ class SegmentationInputs(NamedTuple):
     `logits` is the log odds of class 1 and `targets` its probability.
 
     Attributes:
-        logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked.
+        logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked. They may be infinite.
         targets: probabilities of the classes, of the logits' shape and dtype; 0 where masked.
         where: `[N, *shape]` bool, or None where nothing is masked.
         leading: the batch axes that `N` stands for.
@@ -78,14 +80,17 @@ class SegmentationInputs(NamedTuple):
             return self.inside(jax.nn.sigmoid(jnp.stack([-self.logits, self.logits], axis=1)))
         return self.inside(jnp.moveaxis(jax.nn.softmax(self.logits), -1, 1))
 
-    def rivals(self) -> tuple[jax.Array, jax.Array]:
+    def compared_classes(self, *, keep: bool = True) -> tuple[jax.Array, jax.Array]:
         """Targets and probabilities of each class that is compared with the rest, `[N, C, *shape]`; 0 where masked.
 
-        All of them, but for one channel class 1 alone, `C = 1`: class 0 is its mirror image.
+        All of them, but for one channel class 1 alone, `C = 1`: class 0 is its mirror image. Without `keep` probabilities
+        are computed again for the gradient.
         """
+        activation = jax.nn.sigmoid if self.binary else jax.nn.softmax
+        p = (activation if keep else jax.checkpoint(activation))(self.logits)
         if self.binary:
-            return self.targets[:, None], self.inside(jax.nn.sigmoid(self.logits))[:, None]
-        return self.class_targets(), self.class_probabilities()
+            return self.targets[:, None], self.inside(p)[:, None]
+        return self.class_targets(), self.inside(jnp.moveaxis(p, -1, 1))
 
 
 def segmentation_inputs(
@@ -100,8 +105,8 @@ def segmentation_inputs(
         where: bool `[..., *shape]`; None for all True.
         spatial_dims: how many axes `shape` has, 2 or 3.
     """
-    check_spatial_dims(spatial_dims)
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+    spatial_dims = dimensions(spatial_dims)
+    logits, labels = jnp.asarray(logits), unnarrowed(labels)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"logits must be floating point, got {logits.dtype}; give the network's output before argmax")
     if logits.ndim < spatial_dims + 1 or 0 in logits.shape:
@@ -113,11 +118,12 @@ def segmentation_inputs(
     dtype = _wide(logits.dtype)
 
     if jnp.issubdtype(labels.dtype, jnp.floating):
-        targets = _probabilities(labels, logits.shape, mask).astype(dtype)
+        targets = _probabilities(jnp.asarray(labels), logits.shape, mask).astype(dtype)
     else:
         targets = _one_hot(labels, tuple(images), classes, mask, dtype)
     logits = logits.astype(dtype)
     if classes == 2:
+        logits = finite(logits)
         logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     elif classes == 1:
         logits, targets = logits[..., 0], targets[..., 0]
@@ -133,6 +139,19 @@ def segmentation_inputs(
     # from using vector instructions.
     logits = jnp.asarray(jax.lax.optimization_barrier(logits))
     return SegmentationInputs(logits, targets, mask, leading, spatial_dims)
+
+
+@jax.custom_jvp
+def finite(logits: jax.Array) -> jax.Array:
+    """Infinite logits as such large ones that what is computed from them is a number, with the derivatives of the limit."""
+    # A quarter of the range, for differences of two are taken, twice.
+    most = jnp.finfo(logits.dtype).max / 4
+    return jnp.clip(logits, -most, most)
+
+
+@finite.defjvp
+def _finite_jvp(primals, tangents):
+    return finite(*primals), *tangents
 
 
 def pixel_map(
@@ -165,6 +184,7 @@ def image_pair(
     y: ArrayLike, p: ArrayLike, *, where: ArrayLike | None, spatial_dims: int
 ) -> tuple[jax.Array, jax.Array, tuple[int, ...]]:
     """Checks two real images `[..., *shape]` and returns them as `[N, *shape]`, masked, with their leading axes."""
+    spatial_dims = dimensions(spatial_dims)
     y, p = real_image("y", y, spatial_dims), real_image("p", p, spatial_dims)
     if y.shape != p.shape:
         raise ValueError(f"y and p must have one shape, got {y.shape} and {p.shape}")
@@ -180,7 +200,6 @@ def image_pair(
 
 def real_image(name: str, image: ArrayLike, spatial_dims: int) -> jax.Array:
     """Checks a real image `[..., *shape]` and widens it to float32, or float64 if it is that."""
-    check_spatial_dims(spatial_dims)
     image = jnp.asarray(image)
     if jnp.issubdtype(image.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must be real, got {image.dtype}")
@@ -197,7 +216,7 @@ def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str)
         inputs: what they were computed from. Images that are wholly masked have the value 0 and no part in a mean.
         reduction: "mean" for a scalar, "none" for the leading axes of the inputs; one of `REDUCTIONS`.
     """
-    check_choice("reduction", reduction, REDUCTIONS)
+    reduction = choice("reduction", reduction, REDUCTIONS)
     seen = inputs.pixels > 0
     values = jnp.where(seen, values, 0)
     if reduction == "none":
@@ -205,16 +224,17 @@ def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str)
     return values.sum() / jnp.maximum(seen.sum(), 1).astype(values.dtype)
 
 
-def check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
-    """Raises a ValueError that lists the known values unless `value` is one of them."""
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+def unnarrowed(classes: ArrayLike) -> Labels:
+    """An array whose values can be checked: JAX without x64 would cut NumPy's 64 bits down to 32 first."""
+    return classes if isinstance(classes, np.ndarray) else jnp.asarray(classes)
 
 
-def check_spatial_dims(spatial_dims: int) -> None:
-    """Raises a ValueError unless there are two or three."""
-    if spatial_dims not in (2, 3):
-        raise ValueError(f"spatial_dims must be 2 (images) or 3 (volumes), got {spatial_dims}")
+def as_int32(classes: Labels, num_classes: int) -> jax.Array:
+    """Integer or bool classes; those outside of 0..num_classes-1 remain outside."""
+    if classes.dtype.itemsize > 4:
+        library = np if isinstance(classes, np.ndarray) else jnp
+        classes = library.where((classes >= 0) & (classes < num_classes), classes, num_classes)
+    return jnp.asarray(classes.astype(np.int32))
 
 
 def check_where(where: np.ndarray | jax.Array, shape: tuple[int, ...], whose: str) -> None:
@@ -223,13 +243,6 @@ def check_where(where: np.ndarray | jax.Array, shape: tuple[int, ...], whose: st
         raise TypeError(f"where must be bool, got {where.dtype}; compare it, as in `labels != 255`")
     if where.shape != shape:
         raise ValueError(f"where must have the shape of {whose}, {shape}, got {where.shape}")
-
-
-def is_visible(array: ArrayLike | None) -> bool:
-    """Whether the values of an array can be looked at: not traced, and not spread over several hosts."""
-    if isinstance(array, jax.core.Tracer):
-        return False
-    return getattr(array, "is_fully_addressable", True)
 
 
 def _wide(dtype: np.dtype) -> np.dtype:
@@ -259,7 +272,7 @@ def _probabilities(labels: jax.Array, shape: tuple[int, ...], mask: jax.Array | 
 
 
 def _one_hot(
-    labels: jax.Array, shape: tuple[int, ...], classes: int, mask: jax.Array | None, dtype: np.dtype
+    labels: Labels, shape: tuple[int, ...], classes: int, mask: jax.Array | None, dtype: np.dtype
 ) -> jax.Array:
     """`[..., *shape, C]`; for C = 1 whether the class is 1."""
     if labels.shape != shape:
@@ -267,6 +280,8 @@ def _one_hot(
             f"labels that are classes must have the logits' shape less the classes, {shape}, got {labels.shape}; "
             f"one-hot labels must be floating point"
         )
+    if labels.dtype != bool and not jnp.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"labels must be integer or bool classes, or floating point probabilities, got {labels.dtype}")
     largest = max(classes, 2) - 1
     seen = None if labels.dtype == bool else _seen(labels, mask)
     if seen is not None and seen.size and (seen.min() < 0 or seen.max() > largest):
@@ -274,13 +289,13 @@ def _one_hot(
             f"labels must lie within 0..{largest} for {classes} channel(s) of logits, got {_extremes(seen)}; "
             f"mask what is to be ignored with `where`"
         )
-    labels = labels.astype(np.int32)
+    labels = as_int32(labels, largest + 1)
     if classes == 1:
         return (labels == 1).astype(dtype)[..., None]
     return jax.nn.one_hot(labels, classes, dtype=dtype)
 
 
-def _seen(labels: jax.Array, mask: jax.Array | None) -> np.ndarray | None:
+def _seen(labels: Labels, mask: jax.Array | None) -> np.ndarray | None:
     """The labels that are not masked, if they can be looked at."""
     if not is_visible(labels) or not is_visible(mask):
         return None

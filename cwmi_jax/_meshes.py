@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 from cwmi_jax import _versions
+from cwmi_jax._settings import dimensions
 
 _Function = TypeVar("_Function", bound=Callable)
 
@@ -33,7 +34,7 @@ def batched(trailing: int | None = 0) -> Callable[[_Function], _Function]:
         @functools.wraps(function)
         def run(*arguments, **options):
             images = arguments[0] if arguments else options.get(name, ())
-            spatial_dims = 3 if options.get("spatial_dims") == 3 else 2
+            spatial_dims = dimensions(options.get("spatial_dims", 2))
             leading = 0 if trailing is None else np.ndim(images) - spatial_dims - trailing
             return run_batched(lambda a, o: function(*a, **o), images, leading, arguments, options)
 

@@ -1,12 +1,12 @@
 """The Complex Wavelet Mutual Information loss."""
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import mean_cross_entropy
-from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._inputs import reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import number
 from cwmi_jax.information import wavelet_conditional_log_det
 
 
@@ -17,7 +17,7 @@ def cwmi_loss(
     *,
     levels: int = 4,
     orientations: int | None = None,
-    ce_weight: float = 0.9,
+    ce_weight: float | jax.Array = 0.9,
     class_weights: str | ArrayLike | None = "balanced",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
@@ -37,17 +37,19 @@ def cwmi_loss(
 
     Args:
         logits: `[..., H, W, C]`, or `[..., D, H, W, C]` with `spatial_dims=3`, with any leading axes, none included. Any
-            float dtype; half precision is widened to float32 inside. C = 1 is a sigmoid. C = 2 is a softmax and compares
-            class 1 alone: class 0 is its mirror image 1 - p, whose bands differ in sign only, so it has the same
-            covariances and would add the same term again. C > 2 is a softmax and compares every class with the rest; the
-            information term is the mean over the C classes, and 0 for a class that an image lacks.
+            float dtype; half precision is widened to float32 inside, and -inf rules a class out. C = 1 is a sigmoid. C = 2
+            is a softmax and compares class 1 alone: class 0 is its mirror image 1 - p, whose bands differ in sign only, so
+            it has the same covariances and would add the same term again. C > 2 is a softmax and compares every class with
+            the rest; the information term is the mean over the C classes, and 0 for a class that an image lacks.
         labels: integer or bool classes `[..., H, W]`, or probabilities `[..., H, W, C]` (for C = 1 also `[..., H, W]`).
             Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
         levels: octaves of the pyramid. The smallest must keep 4 pixels a side: up to 5 for a side of 64, 8 for 512.
         orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
-        ce_weight: of the cross entropy; 0 leaves the information term alone.
+        ce_weight: of the cross entropy; 0 leaves the information term alone. It may be traced, as class weights may; what
+            makes the program (sizes, flags, `epsilon`) may not.
         class_weights: in the cross entropy: "balanced" (from each image's own classes: the larger of two weighs 1, the
-            smaller as many times more as it has fewer pixels), None, or an array `[C]`, `[2]` for C = 1.
+            smaller as many times more as it has fewer pixels; of more, each weighs in proportion to the inverse of its
+            size, 1 in the mean over pixels), None, or an array `[C]`, `[2]` for C = 1.
         where: bool `[..., H, W]`. False pixels (ignore regions, padding) are zero in both images and have no part in the
             cross entropy; labels there may hold anything.
         spatial_dims: 2 for images, 3 for volumes.
@@ -60,9 +62,10 @@ def cwmi_loss(
         `epsilon` and `levels`. An image without structure (an empty or full mask) has an information term of exactly 0.
 
     Raises:
-        TypeError: logits that are not floating point, or a `where` that is not bool.
+        TypeError: logits that are not floating point, a `where` that is not bool, or a setting of another type, or traced
+            where it must not be; the message names it.
         ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, too many levels for the image,
-            or an unknown option; the message names the value.
+            an unknown option, or a setting out of range; the message names the value.
 
     References:
         Lu, "Complex Wavelet Mutual Information Loss: A Multi-Scale Loss Function for Semantic Segmentation", ICML 2025,
@@ -76,27 +79,24 @@ def cwmi_loss(
         >>> cwmi_loss(logits, labels).shape
         ()
     """
-    if orientations is None:
-        orientations = 3 if spatial_dims == 3 else 4
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
-    losses = _information(
-        inputs, levels=levels, orientations=orientations, complex_valued=complex_valued, epsilon=epsilon
+    ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
+    if orientations is None:
+        orientations = 3 if inputs.spatial_dims == 3 else 4
+    # The transforms need their memory more than the gradient needs what is quickly computed again.
+    y, p = inputs.compared_classes(keep=False)
+    log_dets = wavelet_conditional_log_det(
+        y,
+        p,
+        levels=levels,
+        orientations=orientations,
+        spatial_dims=inputs.spatial_dims,
+        complex_valued=complex_valued,
+        epsilon=epsilon,
     )
+    losses = log_dets.sum(axis=-1).mean(axis=-1)
     # Also for a weight of 0, so that wrong class weights are found; the compiler drops what is not used.
     cross_entropy = mean_cross_entropy(inputs, class_weights)
-    if not (isinstance(ce_weight, int | float) and ce_weight == 0):
+    if isinstance(ce_weight, jax.Array) or ce_weight > 0:
         losses = losses + ce_weight * cross_entropy
     return reduce_images(losses, inputs, reduction)
-
-
-def _information(inputs: SegmentationInputs, **settings) -> jax.Array:
-    """The information term of each image, `[N]`."""
-    # Probabilities are computed again for the gradient: it is cheaper than to keep them.
-    activation = jax.checkpoint(jax.nn.sigmoid if inputs.binary else jax.nn.softmax)
-    y, p, where = inputs.targets, activation(inputs.logits), inputs.where
-    if not inputs.binary:
-        y, p = jnp.moveaxis(y, -1, 1), jnp.moveaxis(p, -1, 1)
-        where = None if where is None else jnp.broadcast_to(where[:, None], y.shape)
-    log_dets = wavelet_conditional_log_det(y, p, where=where, spatial_dims=inputs.spatial_dims, **settings)
-    terms = log_dets.sum(axis=-1)
-    return terms if inputs.binary else terms.mean(axis=-1)

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import check_choice, image_pair
+from cwmi_jax._inputs import image_pair
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import choice
 from cwmi_jax.pyramid import steerable_pyramid
 
 # Wang et al. 2004, with a dynamic range of 1.
@@ -66,7 +67,7 @@ def wavelet_distance(
         >>> wavelet_distance(y, p, kind="l1", levels=3).shape
         (3,)
     """
-    check_choice("kind", kind, tuple(_KINDS))
+    kind = choice("kind", kind, tuple(_KINDS))
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
     of_y, of_p = (
         steerable_pyramid(
@@ -79,7 +80,7 @@ def wavelet_distance(
         for image in (y, p)
     )
     distances = [_KINDS[kind](a, b) for a, b in zip(of_y.bands, of_p.bands, strict=True)]
-    return jnp.stack(distances, axis=-1).reshape(*leading, levels)
+    return jnp.stack(distances, axis=-1).reshape(*leading, len(of_y.bands))
 
 
 def _l1(y: jax.Array, p: jax.Array) -> jax.Array:

@@ -28,6 +28,7 @@ from cwmi_jax._filters import FilterBank
 from cwmi_jax._gaussian import Conditional, adjoint, condition, log_det_and_inverse, matmul
 from cwmi_jax._inputs import image_pair
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import POSITIVE, bank_settings, constant
 from cwmi_jax._spectral_sums import gradient_images, level_sums, transform
 
 # An image has structure at a level if more than this many rounding errors of its energy lie there.
@@ -89,8 +90,9 @@ def wavelet_conditional_log_det(
         True
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    bank = FilterBank(y.shape[1:], levels, orientations, complex_valued)
-    return _log_dets(y, p, bank, epsilon)[1].reshape(*leading, levels)
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, complex_valued))
+    log_dets = _log_dets(y, p, bank, constant("epsilon", epsilon, POSITIVE))[1]
+    return log_dets.reshape(*leading, bank.levels)
 
 
 @batched()
@@ -141,9 +143,9 @@ def wavelet_mutual_information(
         True
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    bank = FilterBank(y.shape[1:], levels, orientations, complex_valued)
-    label, conditional = _log_dets(y, p, bank, epsilon)
-    return (label - conditional).reshape(*leading, levels)
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, complex_valued))
+    label, conditional = _log_dets(y, p, bank, constant("epsilon", epsilon, POSITIVE))
+    return (label - conditional).reshape(*leading, bank.levels)
 
 
 class _Saved(NamedTuple):

@@ -29,6 +29,7 @@ from cwmi_jax._filters import (
 from cwmi_jax._fourier import fft, ifft
 from cwmi_jax._inputs import real_image
 from cwmi_jax._meshes import run_batched
+from cwmi_jax._settings import bank_settings, dimensions
 
 
 class SteerablePyramid(NamedTuple):
@@ -82,8 +83,9 @@ def steerable_pyramid(
         >>> [band.shape for band in steerable_pyramid(image, levels=2).bands]
         [(4, 97, 131), (4, 49, 66)]
     """
+    spatial_dims = dimensions(spatial_dims)
     image = real_image("image", image, spatial_dims)
-    bank = FilterBank(image.shape[-spatial_dims:], levels, orientations, complex_valued)
+    bank = FilterBank(image.shape[-spatial_dims:], *bank_settings(levels, orientations, complex_valued))
     return run_batched(functools.partial(_split, bank=bank), image, image.ndim - spatial_dims, image)
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from cwmi_jax._components import components
 from cwmi_jax._extras import require
+from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, constant
 
 _DEVIATIONS = 2.58
 """Of a normal distribution, within which 99 percent of it lie: a component's width in ABW."""
@@ -55,8 +57,7 @@ def unet_weight_map(mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0) ->
         [0.0, 0.0, 9.23, 0.0, 0.0]
     """
     mask = _checked(mask, volumes=True)
-    if not 0 < sigma < np.inf:
-        raise ValueError(f"sigma must be positive and finite, got {sigma}")
+    w0, sigma = constant("w0", w0, NOT_NEGATIVE), constant("sigma", sigma, POSITIVE)
     first, second = _two_nearest(mask)
     weights = np.zeros(mask.shape)
     weights[mask] = w0 * np.exp(-(((first + second) / sigma) ** 2) / 2)
@@ -98,6 +99,7 @@ def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float 
         [[[1.0, 5.35, 11.0, 5.35, 1.0]], [[30.0, 4.35, 0.36, 4.35, 30.0]]]
     """
     mask = _checked(mask, volumes=True)
+    w0, boundary_offset = constant("w0", w0, NOT_NEGATIVE), constant("boundary_offset", boundary_offset, NOT_NEGATIVE)
     depth = _relative_depths(mask)
     weights = np.empty((*mask.shape, 2))
     weights[mask] = 1.0, boundary_offset
@@ -249,15 +251,9 @@ def _checked(mask: ArrayLike, *, volumes: bool) -> np.ndarray:
     return mask.astype(bool)
 
 
-def _components(mask: np.ndarray) -> tuple[np.ndarray, int]:
-    """Components of class 0 (`False`) that share sides: their numbers 1, 2, ... of the mask's shape, and how many."""
-    labels, count = ndimage.label(~mask)
-    return labels, count
-
-
 def _relative_depths(mask: np.ndarray) -> np.ndarray:
     """Of the pixels of class 0, in their order, the distance to class 1 over the largest in their component, d / m."""
-    labels, count = _components(mask)
+    labels, count = components(mask)
     if not mask.any():
         return np.ones(mask.size)
     distances, _ = _nearest(mask, np.nonzero(~mask))
@@ -274,7 +270,7 @@ def _lee(image: np.ndarray) -> np.ndarray:
 
 def _component_skeletons(mask: np.ndarray) -> Iterator[tuple[tuple[slice, ...], np.ndarray, np.ndarray]]:
     """For each component of class 0 its bounding box, and in it the component and its Lee skeleton."""
-    labels, _ = _components(mask)
+    labels, _ = components(mask)
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         component = labels[box] == number
         yield box, component, _lee(component)
@@ -296,7 +292,7 @@ def _two_nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     of the layers without the first, and they hold only such components: one distance transform per layer finds it exactly.
     Ten layers do for 252 components, twenty for 184756.
     """
-    labels, count = _components(mask)
+    labels, count = components(mask)
     at = np.nonzero(mask)
     first = np.full(at[0].size, np.inf)
     second = first.copy()

@@ -136,9 +136,10 @@ def test_cross_entropy_of_three_classes_is_optax_s(x64, weights):
     [
         (1, (48, 16), (1.0, 3.0)),
         (2, (16, 48), (3.0, 1.0)),
-        (3, (32, 16, 16), (2.0, 3.0, 3.0)),
-        (3, (48, 16, 0), (1.0, 3.0, 0.0)),
         (1, (64, 0), (1.0, 0.0)),
+        (3, (32, 16, 16), (2 / 3, 4 / 3, 4 / 3)),
+        (3, (32, 31, 1), (2 / 3, 64 / 93, 64 / 3)),
+        (3, (48, 16, 0), (2 / 3, 2.0, 0.0)),
         (3, (0, 64, 0), (0.0, 1.0, 0.0)),
     ],
 )
@@ -416,12 +417,17 @@ def test_the_number_of_orientations_is_that_of_the_paper_for_images_and_three_fo
             r"classes `\(2, 32, 32\)` must be integers",
         ),
         (dict(labels=np.full((2, 32, 32), 255.0)), ValueError, r"within 0\.\.1, got 255\.0\.\.255\.0"),
+        (dict(labels=np.full((2, 32, 32), "1")), TypeError, "labels must be integer or bool classes, or .* got <U1"),
         (dict(labels=np.full((2, 32, 32), np.nan)), ValueError, r"within 0\.\.1, got nan"),
         (dict(reduction="sum"), ValueError, "reduction must be one of 'mean', 'none', got 'sum'"),
         (dict(class_weights="uniform"), ValueError, "'balanced', None or an array, got 'uniform'"),
         (dict(class_weights="uniform", ce_weight=0), ValueError, "got 'uniform'"),
         (dict(class_weights=[1.0]), ValueError, r"each of 2 classes, got the shape \(1,\)"),
-        (dict(class_weights=[1.0, -0.5]), ValueError, r"not be negative, got \[.*-0\.5"),
+        (
+            dict(class_weights=[1.0, -0.5]),
+            ValueError,
+            r"class_weights must be finite and not negative, got \[1\.0, -0\.5\]",
+        ),
         (dict(levels=5), ValueError, r"levels=5 .*\(32, 32\).* levels can be 1 to 4"),
         (dict(levels=0), ValueError, "levels=0 .* 1 to 4"),
         (dict(orientations=17), ValueError, "1 to 16 .* 17"),
@@ -444,15 +450,29 @@ def test_wrong_arguments_are_named(change, error, message):
         cwmi_loss(**arguments | change)
 
 
+@pytest.mark.parametrize("outside", [200, 2**32 + 1])
 @pytest.mark.parametrize("classes", [1, 3])
-def test_a_class_out_of_range_counts_as_none_under_jit(x64, classes):
+def test_a_class_out_of_range_counts_as_none_under_jit(x64, classes, outside):
     """It cannot be seen there. One channel then has class 0 in its place, and several have no class at all."""
     labels, logits = class_images(16, 20, max(classes, 2))
     logits = logits[..., :classes]
     wrong = labels.copy()
-    wrong[:4] = 200
+    wrong[:4] = outside
     if classes == 1:
-        expected = loss(logits, np.where(wrong == 200, 0, labels), **SMALL)
+        expected = loss(logits, np.where(wrong == outside, 0, labels), **SMALL)
     else:
-        expected = loss(logits, np.eye(201)[wrong][..., :classes], **SMALL)
+        expected = loss(logits, np.eye(201)[np.minimum(wrong, 200)][..., :classes], **SMALL)
     assert_allclose(loss(logits, wrong, **SMALL), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "outside"), [(np.int64, 2**32 + 1), (np.uint64, 2**63 + 1), (np.uint32, 2**31 + 1)])
+def test_a_class_that_int32_lacks_is_no_other(dtype, outside):
+    """Without x64 JAX would make class 1 of the first two, before anyone has looked at them."""
+    logits, labels = binary()
+    wrong = labels.astype(dtype)
+    wrong[:, :4] = outside
+    with pytest.raises(ValueError, match=rf"within 0\.\.1 .*got 0\.\.{outside}; mask"):
+        cwmi_loss(logits, wrong, **SMALL)
+    # A mask that is traced hides the labels.
+    masked = quick_jit(lambda where: cwmi_loss(logits, wrong, where=where, **SMALL))(np.ones(labels.shape, bool))
+    assert_allclose(masked, loss(logits, np.where(wrong == outside, 0, labels), **SMALL), rtol=1e-6)

@@ -384,7 +384,7 @@ def test_skeletons_are_of_images_alone(function):
 
 @pytest.mark.parametrize("sigma", [0, -1.0, np.nan, np.inf])
 def test_sigma_is_positive(sigma):
-    with pytest.raises(ValueError, match=f"sigma must be positive and finite, got {sigma}"):
+    with pytest.raises(ValueError, match=f"sigma must be finite and positive, got {sigma}"):
         unet_weight_map(MASKS["blobs0"], sigma=sigma)
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import jax
 import tyro
 
 from cwmi_jax.losses import LOSSES
@@ -142,7 +143,7 @@ class LossConfig:
 
 def numeric_options(name: str) -> dict[str, type[int] | type[float]]:
     """Options of a loss that are numbers, and which kind."""
-    kinds: dict[Any, type[int] | type[float]] = {int: int, int | None: int, float: float}
+    kinds: dict[Any, type[int] | type[float]] = {int: int, int | None: int, float: float, float | jax.Array: float}
     parameters = inspect.signature(LOSSES[name]).parameters.values()
     return {p.name: kinds[p.annotation] for p in parameters if p.annotation in kinds and p.name != "spatial_dims"}
 

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched, vary_alike
+from cwmi_jax._settings import POSITIVE, SHARE, integer, number
 
 
 @batched(trailing=1)
@@ -17,9 +18,9 @@ def dice_cldice(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    alpha: float = 0.5,
+    alpha: float | jax.Array = 0.5,
     iterations: int = 10,
-    smooth: float = 1.0,
+    smooth: float | jax.Array = 1.0,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -62,10 +63,11 @@ def dice_cldice(
         >>> [round(float(loss), 2) for loss in losses]
         [0.03, 0.0]
     """
-    if not smooth > 0:
-        raise ValueError(f"smooth must be positive, got {smooth}")
+    iterations = integer("iterations", iterations, least=0)
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
-    g, p = inputs.rivals()
+    alpha = number("alpha", alpha, inputs.logits.dtype, SHARE)
+    smooth = number("smooth", smooth, inputs.logits.dtype, POSITIVE)
+    g, p = inputs.compared_classes()
     s_g, s_p = _soft_skeletons(g, iterations), _soft_skeletons(p, iterations)
     g, p, s_g, s_p = (array.reshape(*array.shape[:2], -1) for array in (g, p, s_g, s_p))
     product = functools.partial(jnp.einsum, "ncx,ncx->nc", precision=jax.lax.Precision.HIGHEST)
@@ -113,7 +115,8 @@ def _greatest(images: jax.Array, offsets: tuple[tuple[int, ...], ...], sign: int
 
 def _greatest_forward(images, offsets, sign):
     result = _greatest(images, offsets, sign)
-    return result, (images, result)
+    # Without the barrier JAX forwards an argument of the step to its derivative, and loses it in the second one.
+    return result, jax.lax.optimization_barrier((images, result))
 
 
 def _greatest_backward(offsets, sign, saved, cotangent):

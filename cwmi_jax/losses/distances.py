@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import number
 from cwmi_jax.losses._distance_transform import boundary_distance, signed_distance
 
 
@@ -56,7 +57,7 @@ def boundary(
         1.0
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
-    targets, p = inputs.rivals()
+    targets, p = inputs.compared_classes()
     if distance_map is None:
         phi = _per_class(signed_distance, targets > 0.5).astype(p.dtype)
     else:
@@ -69,7 +70,7 @@ def hausdorff_dt(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    alpha: float = 2.0,
+    alpha: float | jax.Array = 2.0,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -106,7 +107,8 @@ def hausdorff_dt(
         1.40625
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
-    targets, p = inputs.rivals()
+    targets, p = inputs.compared_classes()
+    alpha = number("alpha", alpha, p.dtype)
     both = jnp.concatenate([targets > 0.5, p > 0.5], axis=1)
     of_label, of_prediction = jnp.split(_per_class(boundary_distance, both).astype(p.dtype) ** alpha, 2, axis=1)
     weights = of_label + of_prediction

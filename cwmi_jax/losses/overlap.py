@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import flag, number
 
 
 @batched(trailing=1)
@@ -26,7 +27,7 @@ def dice(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    smooth: float = 0.0,
+    smooth: float | jax.Array = 0.0,
     per_batch: bool = False,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
@@ -71,7 +72,7 @@ def jaccard(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    smooth: float = 0.0,
+    smooth: float | jax.Array = 0.0,
     per_batch: bool = False,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
@@ -115,9 +116,9 @@ def tversky(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    alpha: float = 0.5,
-    beta: float = 0.5,
-    smooth: float = 0.0,
+    alpha: float | jax.Array = 0.5,
+    beta: float | jax.Array = 0.5,
+    smooth: float | jax.Array = 0.0,
     per_batch: bool = False,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
@@ -154,8 +155,10 @@ def tversky(
     """
 
     def coefficients(areas: _Areas) -> jax.Array:
-        wrong = alpha * (areas.predicted - areas.common) + beta * (areas.labelled - areas.common)
-        return _ratio(areas.common, areas.common + wrong, smooth)
+        dtype = areas.common.dtype
+        false = number("alpha", alpha, dtype) * (areas.predicted - areas.common)
+        missed = number("beta", beta, dtype) * (areas.labelled - areas.common)
+        return _ratio(areas.common, areas.common + (false + missed), smooth)
 
     return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
 
@@ -215,10 +218,10 @@ def dice_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    dice_weight: float = 1.0,
-    ce_weight: float = 1.0,
+    dice_weight: float | jax.Array = 1.0,
+    ce_weight: float | jax.Array = 1.0,
     class_weights: str | ArrayLike | None = None,
-    smooth: float = 0.0,
+    smooth: float | jax.Array = 0.0,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -254,6 +257,8 @@ def dice_cross_entropy(
         1.0265
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    dice_weight = number("dice_weight", dice_weight, inputs.logits.dtype)
+    ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
     of_dice = 1 - _dice_coefficients(_areas(inputs), smooth).mean(axis=1)
     return reduce_images(
         dice_weight * of_dice + ce_weight * mean_cross_entropy(inputs, class_weights), inputs, reduction
@@ -300,6 +305,7 @@ def _overlap_loss(
     reduction: str,
 ) -> jax.Array:
     """1 less the mean over classes of `coefficients`, `[N, C]` from areas `[N, C]`, 1 where all agrees."""
+    per_batch = flag("per_batch", per_batch)
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
     areas = _areas(inputs)
     if not per_batch:
@@ -310,13 +316,14 @@ def _overlap_loss(
     return 1 - coefficients(pooled).mean()
 
 
-def _dice_coefficients(areas: _Areas, smooth: float) -> jax.Array:
+def _dice_coefficients(areas: _Areas, smooth: float | jax.Array) -> jax.Array:
     """`[N, C]`, with squared denominators."""
     return _ratio(2 * areas.common, areas.predicted_squared + areas.labelled_squared, smooth)
 
 
-def _ratio(numerator: jax.Array, denominator: jax.Array, smooth: float) -> jax.Array:
+def _ratio(numerator: jax.Array, denominator: jax.Array, smooth: float | jax.Array) -> jax.Array:
     """`(numerator + smooth) / (denominator + smooth)`, and 1 for 0 / 0."""
+    smooth = number("smooth", smooth, numerator.dtype)
     numerator, denominator = numerator + smooth, denominator + smooth
     some = denominator != 0
     return jnp.where(some, numerator / jnp.where(some, denominator, 1), 1)

@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import class_weights_of, log_probabilities, mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import number
 
 
 @batched(trailing=1)
@@ -61,8 +62,10 @@ def balanced_cross_entropy(
 ) -> jax.Array:
     """Cross entropy in which each class of an image has the same say, whatever its size.
 
-    A class of `n_c` of an image's pixels weighs `(sum_j n_j - n_c) / min_j n_j` over the classes that are present: of two,
-    the larger weighs 1 and the smaller as many times more as it has fewer pixels. A class alone in its image weighs 1.
+    Of two classes the larger weighs 1 and the smaller as many times more as it has fewer pixels, as in the CWMI paper. Of
+    more, a class of `n_c` of an image's `n` pixels weighs `n / (k n_c)` where k classes are present: 1 in the mean over
+    pixels. (The paper's rule, `(n - n_c) / min_j n_j`, would let the smallest class multiply all others.) A class alone in
+    its image weighs 1.
 
     Args:
         logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
@@ -96,7 +99,7 @@ def focal(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    gamma: float = 2.0,
+    gamma: float | jax.Array = 2.0,
     class_weights: str | ArrayLike | None = "balanced",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
@@ -129,11 +132,10 @@ def focal(
         >>> round(float(focal(jnp.zeros((8, 8, 1)), labels)), 4)  # a quarter of log 2
         0.1733
     """
-    if not gamma >= 0:
-        raise ValueError(f"gamma must not be negative, got {gamma}")
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    gamma = number("gamma", gamma, inputs.logits.dtype)
     log_p, log_complement = log_probabilities(inputs)
-    per_class = (..., *[None] * spatial_dims)
+    per_class = (..., *[None] * inputs.spatial_dims)
     weights = class_weights_of(inputs, class_weights)[per_class] * jnp.exp(gamma * log_complement)
     losses = _sum(weights * inputs.class_targets(), -log_p)
     return reduce_images(losses / jnp.maximum(inputs.pixels, 1), inputs, reduction)

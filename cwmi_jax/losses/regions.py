@@ -11,6 +11,7 @@ from cwmi_jax._cross_entropy import log_probabilities
 from cwmi_jax._gaussian import Conditional, adjoint, condition, matmul
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import SHARE, integer, number
 
 # Of the released code: added to the diagonals of the prediction's covariance and of the conditional one, sums over pixels.
 _EPSILON = 5e-4
@@ -23,7 +24,7 @@ def rmi(
     *,
     radius: int = 3,
     pool: int = 3,
-    rmi_weight: float = 0.5,
+    rmi_weight: float | jax.Array = 0.5,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -67,9 +68,9 @@ def rmi(
         >>> bool(rmi(sure, labels) < rmi(jnp.zeros_like(sure), labels))
         True
     """
-    if radius < 1 or pool < 1:
-        raise ValueError(f"radius and pool must be 1 or more, got {radius} and {pool}")
+    radius, pool = integer("radius", radius, least=1), integer("pool", pool, least=1)
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    rmi_weight = number("rmi_weight", rmi_weight, inputs.logits.dtype, SHARE)
     pooled = [_pooled_side(side, pool) for side in inputs.shape]
     if min(pooled) < radius:
         raise ValueError(
@@ -77,7 +78,7 @@ def rmi(
             f"use larger images or a smaller pool"
         )
     g, p = (_max_pool(image, pool) for image in (inputs.class_targets(), inputs.class_probabilities()))
-    regions = _region_log_det(g, p, radius).sum(axis=1) / (2 * radius**spatial_dims)
+    regions = _region_log_det(g, p, radius).sum(axis=1) / (2 * radius**inputs.spatial_dims)
     losses = (1 - rmi_weight) * _cross_entropies(inputs) + rmi_weight * regions
     return reduce_images(losses, inputs, reduction)
 

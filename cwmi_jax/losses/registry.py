@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from cwmi_jax._settings import FINITE, number
 from cwmi_jax.cwmi import cwmi_loss
 from cwmi_jax.losses.centrelines import dice_cldice
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
@@ -68,7 +69,7 @@ MAPS: Mapping[str, Mapping[str, Callable[..., np.ndarray]]] = types.MappingProxy
 """Name of a loss -> its keyword for a map of every image -> what makes the map of one mask, once, on the host."""
 
 
-def combine(weights: Mapping[str, float]) -> Callable[..., jax.Array]:
+def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array]:
     """A weighted sum of losses, itself a loss.
 
     Args:
@@ -79,7 +80,9 @@ def combine(weights: Mapping[str, float]) -> Callable[..., jax.Array]:
         losses take (see `MAPS`).
 
     Raises:
-        ValueError: an unknown name, no name at all, or losses that take maps of one name and different meaning.
+        TypeError: a weight that is not a number.
+        ValueError: an unknown name, no name at all, a weight that is not finite, or losses that take maps of one name and
+            different meaning.
 
     References:
         Taghanaki et al., "Combo loss: Handling input and output imbalance in multi-organ segmentation", CMIG 2019,
@@ -105,6 +108,10 @@ def combine(weights: Mapping[str, float]) -> Callable[..., jax.Array]:
                 )
             maps[parameter] = name
 
+    factors = {
+        name: number(f"weights[{name!r}]", weight, jnp.result_type(float), FINITE) for name, weight in weights.items()
+    }
+
     def combined(
         logits: ArrayLike,
         labels: ArrayLike,
@@ -121,8 +128,9 @@ def combine(weights: Mapping[str, float]) -> Callable[..., jax.Array]:
 
         def term(name: str) -> jax.Array:
             own = {parameter: value for parameter, value in given.items() if maps[parameter] == name}
-            return weights[name] * LOSSES[name](logits, labels, **shared, **own)
+            value = LOSSES[name](logits, labels, **shared, **own)
+            return jnp.asarray(factors[name], value.dtype) * value
 
-        return functools.reduce(jnp.add, map(term, weights))
+        return functools.reduce(jnp.add, map(term, factors))
 
     return combined

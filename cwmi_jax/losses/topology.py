@@ -10,6 +10,7 @@ from scipy import ndimage
 from cwmi_jax._cross_entropy import class_weights_of
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._settings import dimensions, flag
 from cwmi_jax.losses.pixelwise import mean_under_weights, require_binary
 from cwmi_jax.weight_maps import skeletons as skeletons_of
 
@@ -81,7 +82,8 @@ def skea_topo(
         >>> bool(found < missed)
         True
     """
-    if spatial_dims != 2:
+    topology = flag("topology", topology)
+    if dimensions(spatial_dims) != 2:
         raise ValueError(f"skea_topo is defined for images, spatial_dims=2, got {spatial_dims}")
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
     require_binary("skea_topo", inputs)

@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import check_spatial_dims, check_where, is_visible
+from cwmi_jax._inputs import check_where
+from cwmi_jax._settings import dimensions, integer, is_visible
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Scores: TypeAlias = npt.NDArray[np.float64]
+
+_MOST_CLASSES = math.isqrt(2**31 - 1)
 
 
 def each_image(
@@ -29,6 +32,7 @@ def each_image(
     Returns:
         `[...]`, float64.
     """
+    spatial_dims = dimensions(spatial_dims)
     predicted, true = host_pair(predictions, labels, num_classes=2, where=None, spatial_dims=spatial_dims)
     leading, shape = true.shape[:-spatial_dims], true.shape[-spatial_dims:]
     pairs = zip(predicted.astype(bool).reshape(-1, *shape), true.astype(bool).reshape(-1, *shape), strict=True)
@@ -47,7 +51,6 @@ def host_pair(
         where: bool, of the same shape; None for all True.
         spatial_dims: how many axes `shape` has, 2 or 3.
     """
-    check_spatial_dims(spatial_dims)
     predicted, true = _on_host("predictions", predictions), _on_host("labels", labels)
     if predicted.shape != true.shape:
         raise ValueError(f"predictions and labels must have one shape, got {predicted.shape} and {true.shape}")
@@ -57,15 +60,21 @@ def host_pair(
     if where is not None:
         check_where(where, true.shape, "the labels")
     for name, classes in (("predictions", predicted), ("labels", true)):
-        check_classes(name, classes, num_classes)
+        check_classes(name, classes)
         check_range(name, classes, num_classes, where)
     return predicted, true
 
 
-def check_classes(name: str, classes: np.ndarray | jax.Array, num_classes: int) -> None:
+def class_count(num_classes: int) -> int:
+    """`num_classes`, at least 2, and few enough for int32 to number the cells of a table."""
+    count = integer("num_classes", num_classes, least=2)
+    if count > _MOST_CLASSES:
+        raise ValueError(f"num_classes can be 2 to {_MOST_CLASSES}, for int32 to number all pairs, got {count}")
+    return count
+
+
+def check_classes(name: str, classes: np.ndarray | jax.Array) -> None:
     """Raises unless an array holds classes: integers, or bool for two."""
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, got {num_classes}")
     if classes.dtype != bool and not np.issubdtype(classes.dtype, np.integer):
         raise TypeError(
             f"{name} must be integer or bool classes, got {classes.dtype}; "

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import check_where
+from cwmi_jax._inputs import Labels, as_int32, check_where, unnarrowed
 from cwmi_jax._meshes import batched
-from cwmi_jax.metrics._masks import check_classes, check_range
+from cwmi_jax.metrics._masks import check_classes, check_range, class_count
 
 _Counts: TypeAlias = jax.Array | npt.NDArray[np.float64]
 
@@ -57,21 +57,23 @@ def confusion_matrix(
         >>> count(logits, labels).tolist()
         [[1, 1], [1, 2]]
     """
-    labels = jnp.asarray(labels)
-    check_classes("labels", labels, num_classes)
-    predicted = _predicted_classes(jnp.asarray(logits_or_classes), labels.shape, num_classes)
+    num_classes = class_count(num_classes)
+    labels = unnarrowed(labels)
+    check_classes("labels", labels)
+    predicted = _predicted_classes(unnarrowed(logits_or_classes), labels.shape, num_classes)
     mask = None if where is None else jnp.asarray(where)
     if mask is not None:
         check_where(mask, labels.shape, "the labels")
     check_range("predictions", predicted, num_classes, mask)
     check_range("labels", labels, num_classes, mask)
 
-    counted = _inside(predicted, num_classes) & _inside(labels, num_classes)
+    predicted, labels = as_int32(predicted, num_classes), as_int32(labels, num_classes)
+    counted = (predicted >= 0) & (predicted < num_classes) & (labels >= 0) & (labels < num_classes)
     if mask is not None:
         counted &= mask
     # A cell that the table does not have drops the pixel.
     cells = num_classes * num_classes
-    cell = jnp.where(counted, labels.astype(np.int32) * num_classes + predicted.astype(np.int32), cells)
+    cell = jnp.where(counted, labels * num_classes + predicted, cells)
     counts = jnp.zeros(cells, np.int32).at[cell.ravel()].add(1, mode="drop")
     return counts.reshape(num_classes, num_classes)
 
@@ -128,10 +130,10 @@ def dice_from_confusion(confusion: ArrayLike) -> _Counts:
     return _share(2 * hits, hits + union)
 
 
-def _predicted_classes(predictions: jax.Array, shape: tuple[int, ...], num_classes: int) -> jax.Array:
+def _predicted_classes(predictions: Labels, shape: tuple[int, ...], num_classes: int) -> Labels:
     """Classes `[...]` from them, or from logits `[..., C]`."""
     if not jnp.issubdtype(predictions.dtype, jnp.floating):
-        check_classes("predictions", predictions, num_classes)
+        check_classes("predictions", predictions)
         if predictions.shape != shape:
             raise ValueError(f"predictions and labels must have one shape, got {predictions.shape} and {shape}")
         return predictions
@@ -141,13 +143,7 @@ def _predicted_classes(predictions: jax.Array, shape: tuple[int, ...], num_class
             f"floating point predictions are logits and must have the labels' shape {shape} and an axis of "
             f"{' or '.join(map(str, channels))} at the end, got {predictions.shape}"
         )
-    return predictions[..., 0] > 0 if predictions.shape[-1] == 1 else jnp.argmax(predictions, axis=-1)
-
-
-def _inside(classes: jax.Array, num_classes: int) -> jax.Array:
-    if classes.dtype.itemsize < 4:
-        classes = classes.astype(np.int32)
-    return (classes >= 0) & (classes < num_classes)
+    return predictions[..., 0] > 0 if predictions.shape[-1] == 1 else jnp.argmax(jnp.asarray(predictions), axis=-1)
 
 
 def _hits_and_union(confusion: ArrayLike) -> tuple[_Counts, _Counts]:
@@ -155,13 +151,11 @@ def _hits_and_union(confusion: ArrayLike) -> tuple[_Counts, _Counts]:
     counts = confusion if isinstance(confusion, jax.Array) else np.asarray(confusion)
     if counts.ndim < 2 or counts.shape[-1] != counts.shape[-2]:
         raise ValueError(f"confusion must be [..., C, C], got the shape {counts.shape}")
+    # Before sums are taken, which int32 may not hold.
+    counts = counts.astype(jnp.result_type(float) if isinstance(counts, jax.Array) else np.float64)
     hits = counts.diagonal(axis1=-2, axis2=-1)
     # In this order no sum exceeds the number of pixels.
-    union = counts.sum(axis=-1) + (counts.sum(axis=-2) - hits)
-    if isinstance(counts, jax.Array):
-        dtype = jnp.result_type(float)
-        return hits.astype(dtype), union.astype(dtype)
-    return hits.astype(np.float64), union.astype(np.float64)
+    return hits, counts.sum(axis=-1) + (counts.sum(axis=-2) - hits)
 
 
 def _share(part: _Counts, whole: _Counts) -> _Counts:

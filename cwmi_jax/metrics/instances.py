@@ -4,10 +4,9 @@ The components are 4-connected (6-connected in volumes), as in the paper. Class 
 """
 
 import numpy as np
-import numpy.typing as npt
 from jax.typing import ArrayLike
-from scipy import ndimage
 
+from cwmi_jax._components import components
 from cwmi_jax._extras import require
 from cwmi_jax.metrics._masks import Mask, Scores, each_image
 
@@ -52,7 +51,7 @@ def variation_of_information(predictions: ArrayLike, labels: ArrayLike, *, spati
         if label.all():
             return UNDEFINED_VARIATION
         split_and_merged = metrics.variation_of_information(
-            _components(label), _components(prediction), ignore_labels=(0,)
+            components(label)[0], components(prediction)[0], ignore_labels=(0,)
         )
         return max(0.0, float(split_and_merged.sum()))
 
@@ -93,7 +92,7 @@ def adjusted_rand_index(predictions: ArrayLike, labels: ArrayLike, *, spatial_di
     cluster = require("sklearn.metrics", "scikit-learn")
 
     def score(prediction: Mask, label: Mask) -> float:
-        return cluster.adjusted_rand_score(_components(label).ravel(), _components(prediction).ravel())
+        return cluster.adjusted_rand_score(*(components(mask)[0].ravel() for mask in (label, prediction)))
 
     return each_image(score, predictions, labels, spatial_dims=spatial_dims)
 
@@ -134,16 +133,11 @@ def adapted_rand_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
     metrics = require("skimage.metrics", "scikit-image")
 
     def score(prediction: Mask, label: Mask) -> float:
-        predicted = _components(prediction)
+        predicted, count = components(prediction)
         # Each by itself.
-        predicted[prediction] = predicted.max() + 1 + np.arange(prediction.sum())
+        predicted[prediction] = count + 1 + np.arange(prediction.sum())
         with np.errstate(invalid="ignore", divide="ignore"):
-            error, _, _ = metrics.adapted_rand_error(_components(label), predicted, ignore_labels=(0,))
+            error, _, _ = metrics.adapted_rand_error(components(label)[0], predicted, ignore_labels=(0,))
         return 0.0 if np.isnan(error) else error
 
     return each_image(score, predictions, labels, spatial_dims=spatial_dims)
-
-
-def _components(mask: Mask) -> npt.NDArray[np.int32]:
-    """Numbers the components of class 0 from 1; class 1 is 0."""
-    return ndimage.label(~mask)[0]

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from cwmi_jax.metrics._masks import Scores, host_pair
+from cwmi_jax._settings import dimensions
+from cwmi_jax.metrics._masks import Scores, class_count, host_pair
 from cwmi_jax.metrics.confusion import dice_from_confusion, iou_from_confusion
 
 
@@ -89,6 +90,7 @@ def _confusion_matrices(
     predictions: ArrayLike, labels: ArrayLike, num_classes: int, where: ArrayLike | None, spatial_dims: int
 ) -> npt.NDArray[np.int64]:
     """Counts of each image, `[..., C, C]`, pixels of label i predicted as j at `[..., i, j]`."""
+    num_classes, spatial_dims = class_count(num_classes), dimensions(spatial_dims)
     mask = None if where is None else np.asarray(where)
     predicted, true = host_pair(predictions, labels, num_classes=num_classes, where=mask, spatial_dims=spatial_dims)
     leading = true.shape[:-spatial_dims]

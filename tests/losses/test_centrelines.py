@@ -158,5 +158,5 @@ def test_each_extremum_s_gradient_is_shared_by_the_pixels_that_attain_it(x64, sh
 
 @pytest.mark.parametrize("smooth", [0, -1.0, np.nan])
 def test_smooth_is_positive(smooth):
-    with pytest.raises(ValueError, match=f"smooth must be positive, got {smooth}"):
+    with pytest.raises(ValueError, match=f"smooth must be finite and positive, got {smooth}"):
         dice_cldice(np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), int), smooth=smooth)

@@ -91,6 +91,28 @@ def test_gradient_is_that_of_finite_differences(x64, name, channels):
 
 
 @each_loss
+def test_second_derivative_is_that_of_finite_differences_of_the_gradient(x64, name):
+    """Of reverse mode alone, along a direction, and of two steps of clDice's skeletons, whose loop is what matters."""
+    logits, labels = (array[:1] for array in batch())
+    given = maps(name, labels)
+    function = functools.partial(loss(name), **({"iterations": 1} if name == "cldice" else {}))
+    direction = np.random.default_rng(0).standard_normal(logits.shape)
+
+    @quick_jit
+    def slope_and_its_gradient(logits):
+        gradient = jax.grad(lambda logits: function(logits, labels, **given))
+        return jax.value_and_grad(lambda logits: jnp.vdot(gradient(logits), direction))(logits)
+
+    _, gradient = slope_and_its_gradient(logits)
+    step = 1e-5
+    other = np.cos(3 * logits)
+    ahead, behind = (slope_and_its_gradient(logits + sign * step * other)[0] for sign in (1, -1))
+    scale = np.linalg.norm(gradient)
+    assert scale > 1e-9
+    assert_allclose(np.vdot(gradient, other), (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-5 * scale)
+
+
+@each_loss
 def test_two_channels_are_one_channel_of_their_difference(x64, name):
     logits, labels = batch()
     first = 3 * np.cos(logits)
@@ -159,6 +181,47 @@ def test_a_logit_that_is_not_a_number_is_not_hidden(name, channels):
     assert np.isnan(mean)
     others = np.arange(len(labels)) != 1
     assert_array_equal(np.asarray(each)[others], np.asarray(expected)[others])
+
+
+def assert_limit(name, infinite, large, labels, given):
+    """Loss and gradient of infinite logits are those of large ones; Skea-topo, which asks for a margin, has no bound."""
+    each, mean, gradient = evaluate(name, infinite, labels, given=given)
+    expected, expected_mean, of_large = evaluate(name, large, labels, given=given)
+    if name == "skea_topo":
+        expected, expected_mean = np.full_like(expected, np.inf), np.inf
+    assert_allclose(each, expected, rtol=1e-6)
+    assert_allclose(mean, expected_mean, rtol=1e-6)
+    assert_near(gradient, of_large, rtol=1e-6)
+
+
+@each_loss_and_channels
+def test_infinite_logits_on_the_right_side_have_the_limit_of_large_ones(name, channels):
+    """On a third of the rows, or everywhere against a class that no pixel has."""
+    logits, labels = batch(channels, dtype=np.float32)
+    labels %= 2
+    given = maps(name, labels, channels)
+    infinite = logits.copy()
+    if channels == 1:
+        infinite[:, ::3] = np.where(labels == 1, np.inf, -np.inf)[:, ::3, :, None]
+    else:
+        infinite[..., 2] = -np.inf
+    large = np.clip(infinite, np.float32(-1e4), np.float32(1e4))
+    assert_limit(name, infinite, large, labels, given)
+
+
+@each_loss
+def test_two_channels_may_be_infinitely_far_apart(x64, name):
+    """A finite one and an infinite one, two infinite ones, and two finite ones whose difference is not."""
+    logits, labels = batch()
+    sides = 2.0 * labels - 1
+    two = np.concatenate([-logits, logits], axis=-1)
+    large = two.copy()
+    huge = np.finfo(np.float64).max
+    for rows, (first, second) in {0: (-np.inf, 0), 5: (0, np.inf), 9: (-np.inf, np.inf), 14: (-huge, huge)}.items():
+        side = sides[:, rows]
+        two[:, rows] = np.where(side[..., None] > 0, (first, second), (second, first))
+        large[:, rows] = np.stack([-side, side], axis=-1) * 1e4
+    assert_limit(name, two, large, labels, maps(name, labels))
 
 
 @each_loss_and_channels

@@ -8,6 +8,7 @@ import optax
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.metrics import log_loss
+from sklearn.utils.class_weight import compute_class_weight
 
 from cwmi_jax.losses import (
     adaptive_boundary_weighted,
@@ -23,9 +24,11 @@ from tests.versions import enable_x64
 
 
 def balanced(label, classes):
-    """Of each pixel, by its class: as many pixels as all others have over those of the smallest class."""
-    sizes = np.bincount(label.ravel(), minlength=classes)
-    return ((label.size - sizes) / sizes[sizes > 0].min())[label]
+    """Of each pixel, by its class: of two the larger weighs 1, of more each as scikit-learn has it."""
+    present, sizes = np.unique(label, return_counts=True)
+    weights = np.zeros(classes)
+    weights[present] = compute_class_weight("balanced", classes=present, y=label.ravel())
+    return (weights / weights[present[sizes.argmax()]] if classes == 2 else weights)[label]
 
 
 def sklearn_s(logits, label, weights=None):
@@ -54,6 +57,19 @@ def test_cross_entropy_is_optax_s_and_scikit_learn_s(x64, channels):
     else:
         pixels = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     assert_allclose(each, pixels.mean(axis=(1, 2)), rtol=1e-9)
+
+
+def test_cross_entropy_of_a_class_that_is_ruled_out_is_optax_s(x64):
+    """Class 2: where it is not the label it costs nothing, where it is all there is, and pulls as any other does."""
+    logits, labels = batch(3)
+    logits[..., 2] = -np.inf
+    labels[:4] %= 2
+    assert (labels[4:] == 2).any(axis=(1, 2)).all()
+    each, _, gradient = evaluate("ce", logits, labels)
+    pixels = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    assert_allclose(each, pixels.mean(axis=(1, 2)), rtol=1e-9)
+    assert np.isposinf(each[4:]).all()
+    assert_allclose(gradient, (softmax(logits) - np.eye(3)[labels]) / labels.size, rtol=1e-9, atol=1e-18)
 
 
 def test_cross_entropy_of_unmasked_pixels_alone(x64):
@@ -199,11 +215,11 @@ def test_focal_loss_does_not_depend_on_an_offset_of_all_logits(offset):
 @pytest.mark.parametrize(
     ("loss", "change", "error", "message"),
     [
-        (focal, dict(gamma=-0.5), ValueError, "gamma must not be negative, got -0.5"),
-        (focal, dict(gamma=np.nan), ValueError, "gamma must not be negative, got nan"),
+        (focal, dict(gamma=-0.5), ValueError, "gamma must be finite and not negative, got -0.5"),
+        (focal, dict(gamma=np.nan), ValueError, "gamma must be finite and not negative, got nan"),
         (cross_entropy, dict(class_weights="even"), ValueError, "'balanced', None or an array, got 'even'"),
         (cross_entropy, dict(class_weights=[1.0]), ValueError, r"each of 2 classes, got the shape \(1,\)"),
-        (focal, dict(class_weights=[1.0, -1.0]), ValueError, r"not be negative, got \[ ?1\. +-1\."),
+        (focal, dict(class_weights=[1.0, -1.0]), ValueError, r"be finite and not negative, got \[1\.0, -1\.0\]"),
         (
             weighted_cross_entropy,
             dict(weight_map=None),

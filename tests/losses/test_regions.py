@@ -176,8 +176,8 @@ def test_float32_of_confident_predictions():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(radius=0), "radius and pool must be 1 or more, got 0 and 3"),
-        (dict(pool=0), "radius and pool must be 1 or more, got 3 and 0"),
+        (dict(radius=0), "radius must be 1 or more, got 0"),
+        (dict(pool=0), "pool must be 1 or more, got 0"),
         (dict(radius=5), r"pool=3 leaves \(8, 4\) of \(24, 10\) pixels, too few for radius=5; use larger"),
         (dict(pool=6), r"pool=6 leaves \(5, 2\) of \(24, 10\) pixels, too few for radius=3"),
     ],

@@ -95,6 +95,18 @@ def test_a_sum_of_losses_of_volumes(x64):
     assert_allclose(result, ce + 2 * dice, rtol=1e-12)
 
 
+def test_weights_of_a_sum_may_be_traced(x64):
+    """The derivative with respect to a weight is the loss that it weighs."""
+    logits, labels = batch(count=2)
+    names = ("ce", "dice")
+    weights = {"ce": np.float32(0.25), "dice": np.float32(-2.0)}
+    run = quick_jit(jax.value_and_grad(lambda weights: combine(weights)(logits, labels)))
+    value, gradient = run(weights)
+    terms = quick_jit(lambda: {name: LOSSES[name](logits, labels) for name in names})()
+    assert_allclose(value, 0.25 * terms["ce"] - 2 * terms["dice"], rtol=1e-9)
+    assert_allclose([gradient[name] for name in names], [terms[name] for name in names], rtol=1e-6)
+
+
 def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
     logits, labels = batch(count=2)
     run = quick_jit(combine({"boundary": 2.0}))
@@ -108,6 +120,8 @@ def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
     [
         ({"dise": 1.0, "ce": 1.0}, "names must be of 'ce', 'balanced_ce', .*'hausdorff_dt', got 'dise'"),
         ({}, "names must be of 'ce', .*, got none"),
+        ({"ce": 1.0, "dice": np.nan}, r"weights\['dice'\] must be finite, got nan"),
+        ({"ce": np.ones(3)}, r"weights\['ce'\] must be a single number, got the shape \(3,\)"),
         (
             {"abw": 1.0, "skea_topo": 1.0},
             "'abw' and 'skea_topo' mean different things by weight_maps; add them by hand",

@@ -12,6 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from cwmi_jax.metrics import confusion_matrix, dice_from_confusion, iou_from_confusion
 from tests.golden import class_images
 from tests.metrics.masks import PAIRS, random_pairs
+from tests.versions import enable_x64
 
 count = jax.jit(confusion_matrix, static_argnames="num_classes")
 
@@ -85,6 +86,21 @@ def test_classes_out_of_range_count_nowhere_inside_jit(wrong):
     assert_array_equal(count(np.where(changed == wrong, wrong, prediction), labels, num_classes=5), expected)
 
 
+@pytest.mark.parametrize(("dtype", "wrong"), [(np.int64, 2**32 + 1), (np.uint64, 2**63 + 1), (np.uint32, 2**31 + 1)])
+def test_classes_that_int32_lacks_are_none_of_its(dtype, wrong):
+    """Cut down to 32 bits they would be class 1, or a negative one; without x64 JAX cuts what NumPy gives it."""
+    _, labels = multiclass()
+    changed = labels.astype(dtype)
+    changed[:3] = wrong
+    for arguments in ((labels, changed), (changed, labels)):
+        with pytest.raises(ValueError, match=f"got {wrong} in 96 of 1280 pixels"):
+            confusion_matrix(*arguments, num_classes=5)
+    with enable_x64(True):
+        expected = of_sklearn(labels[3:], labels[3:], 5)
+        assert_array_equal(count(labels, changed, num_classes=5), expected)
+        assert_array_equal(count(changed, labels, num_classes=5), expected)
+
+
 def test_vmap_gives_a_matrix_an_image():
     pairs = random_pairs()
     predictions, labels = (np.stack(masks) for masks in zip(*pairs, strict=True))
@@ -143,6 +159,14 @@ def test_scores_inside_jit_do_not_overflow():
     assert_allclose(jax.jit(dice_from_confusion)(full), [40 / 41, 0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("library", [np, jnp])
+def test_sums_of_counts_may_exceed_int32(library):
+    """Each cell fits, a row or column does not."""
+    counts = library.asarray(np.full((2, 2), 2**30, np.int32))
+    assert_allclose(iou_from_confusion(counts), [1 / 3, 1 / 3], rtol=1e-6)
+    assert_allclose(dice_from_confusion(counts), [1 / 2, 1 / 2], rtol=1e-6)
+
+
 def test_whole_data_sets_are_exact_in_int64():
     cells = np.array([[2**53 // 4 + 1, 1], [0, 2**53 // 4]], np.int64)
     assert iou_from_confusion(cells)[0] == (2**51 + 1) / (2**51 + 2) < 1
@@ -155,7 +179,8 @@ def test_whole_data_sets_are_exact_in_int64():
         (dict(labels=np.zeros((2, 8, 7), int)), ValueError, r"labels' shape \(2, 8, 7\) .* got \(2, 8, 8, 3\)"),
         (dict(num_classes=4), ValueError, r"axis of 4 at the end, got \(2, 8, 8, 3\)"),
         (dict(num_classes=2), ValueError, r"axis of 1 or 2 at the end, got \(2, 8, 8, 3\)"),
-        (dict(num_classes=1), ValueError, "num_classes must be at least 2, got 1"),
+        (dict(num_classes=50000), ValueError, "num_classes can be 2 to 46340, for int32 .* got 50000"),
+        (dict(num_classes=1), ValueError, "num_classes must be 2 or more, got 1"),
         (dict(labels=np.full((2, 8, 8), 3)), ValueError, r"labels must lie within 0\.\.2, got 3 in 128 of 128"),
         (dict(labels=np.arange(128).reshape(2, 8, 8) - 2), ValueError, r"got -2, -1, 3, \.\.\. in 125 of 128"),
         (dict(labels=np.zeros((2, 8, 8), np.float32)), TypeError, "labels must be integer or bool .* got float32"),
