@@ -141,7 +141,7 @@ def _best_gain(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> 
         vectors[axis] = np.take(vectors[axis], rows, axis=axis)
         counts = counts * share.astype(dtype).reshape(vectors[axis].shape)
     octaves = 2 ** np.arange(bank.levels, dtype=dtype).reshape(-1, *[1] * bank.spatial_dims)
-    weights = counts[None] * level_gain([vector[None] * octaves for vector in hidden(vectors)]) ** 2
+    weights = level_gain([vector[None] * octaves for vector in hidden(vectors)]) ** 2 * counts[None]
     # The squared angular gains of all bands add up to 4 for w and -w together, for complex bands.
     scale = np.asarray([[4 / bank.pixels(level) for level in range(bank.levels)]], dtype)
     cross = _contract(y.real * p.real + y.imag * p.imag, weights) * scale
