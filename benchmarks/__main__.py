@@ -1,13 +1,19 @@
-"""Runs every benchmark, or those that are named: `python -m benchmarks [cwmi] [devices] [losses] [weight_maps]`.
+"""Runs every benchmark, or those that are named: `python -m benchmarks [cwmi] [devices] [losses] [sizes] [weight_maps]`.
 
 Each has options of its own: `python -m benchmarks.losses --help`.
 """
 
 import sys
 
-from benchmarks import cwmi, devices, losses, weight_maps
+from benchmarks import cwmi, devices, losses, sizes, weight_maps
 
-BENCHMARKS = {"cwmi": cwmi.main, "devices": devices.main, "losses": losses.main, "weight_maps": weight_maps.main}
+BENCHMARKS = {
+    "cwmi": cwmi.main,
+    "devices": devices.main,
+    "losses": losses.main,
+    "sizes": sizes.main,
+    "weight_maps": weight_maps.main,
+}
 
 
 def main() -> None:

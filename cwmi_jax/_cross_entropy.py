@@ -30,8 +30,13 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
         losses = binary_cross_entropy(logits, targets, where, weights)
     else:
         weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets
-        losses = -jnp.sum(weighted * finite(jax.nn.log_softmax(inputs.logits)), axis=(*axes, -1))
+        losses = -jnp.sum(weighted * _log_softmax(inputs.logits), axis=(*axes, -1))
     return losses / jnp.maximum(pixels, 1)
+
+
+@jax.checkpoint
+def _log_softmax(logits: jax.Array) -> jax.Array:
+    return finite(jax.nn.log_softmax(logits))
 
 
 @jax.custom_vjp
