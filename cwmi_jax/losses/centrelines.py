@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched, vary_alike
+from cwmi_jax._products import inner
 from cwmi_jax._settings import POSITIVE, SHARE, integer, number
 
 
@@ -70,12 +71,11 @@ def dice_cldice(
     g, p = inputs.compared_classes()
     s_g, s_p = _soft_skeletons(g, iterations), _soft_skeletons(p, iterations)
     g, p, s_g, s_p = (array.reshape(*array.shape[:2], -1) for array in (g, p, s_g, s_p))
-    product = functools.partial(jnp.einsum, "ncx,ncx->nc", precision=jax.lax.Precision.HIGHEST)
     one = jnp.ones_like(p)
-    precision = (product(s_p, g) + smooth) / (product(s_p, one) + smooth)
-    sensitivity = (product(s_g, p) + smooth) / (product(s_g, one) + smooth)
+    precision = (inner(s_p, g) + smooth) / (inner(s_p, one) + smooth)
+    sensitivity = (inner(s_g, p) + smooth) / (inner(s_g, one) + smooth)
     centreline = 2 * precision * sensitivity / (precision + sensitivity)
-    overlap = (2 * product(p, g) + smooth) / (product(p, one) + product(g, one) + smooth)
+    overlap = (2 * inner(p, g) + smooth) / (inner(p, one) + inner(g, one) + smooth)
     losses = (1 - alpha) * (1 - overlap) + alpha * (1 - centreline)
     return reduce_images(losses.mean(axis=1), inputs, reduction)
 

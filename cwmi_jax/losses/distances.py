@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner
 from cwmi_jax._settings import number
 from cwmi_jax.losses._distance_transform import boundary_distance, signed_distance
 
@@ -123,5 +124,4 @@ def _per_class(transform, masks: jax.Array) -> jax.Array:
 def _mean_product(left: jax.Array, right: jax.Array, inputs: SegmentationInputs) -> jax.Array:
     """Mean over an image's unmasked pixels and classes of a product of `[N, C, *shape]` that is 0 where masked, `[N]`."""
     left, right = (array.reshape(array.shape[0], -1) for array in (left, right))
-    total = jnp.einsum("nx,nx->n", left, right, precision=jax.lax.Precision.HIGHEST)
-    return total / jnp.maximum(inputs.pixels * (left.shape[1] / math.prod(inputs.shape)), 1)
+    return inner(left, right) / jnp.maximum(inputs.pixels * (left.shape[1] / math.prod(inputs.shape)), 1)

@@ -19,6 +19,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner
 from cwmi_jax._settings import flag, number
 
 
@@ -286,13 +287,8 @@ class _Areas(NamedTuple):
 def _areas(inputs: SegmentationInputs) -> _Areas:
     pixels = math.prod(inputs.shape)
     g, p = (x.reshape(*x.shape[:2], pixels) for x in (inputs.class_targets(), inputs.class_probabilities()))
-
-    def product(left: jax.Array, right: jax.Array) -> jax.Array:
-        return jnp.einsum("ncx,ncx->nc", left, right, precision=jax.lax.Precision.HIGHEST)
-
-    # Inner products, for an exponential that is fused into a sum is computed one number at a time.
     one = jnp.ones_like(p)
-    return _Areas(product(p, g), product(p, one), product(g, one), product(p, p), product(g, g))
+    return _Areas(inner(p, g), inner(p, one), inner(g, one), inner(p, p), inner(g, g))
 
 
 def _overlap_loss(

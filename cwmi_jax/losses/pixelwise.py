@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import class_weights_of, log_probabilities, mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner
 from cwmi_jax._settings import number
 
 
@@ -252,9 +253,5 @@ def require_binary(name: str, inputs: SegmentationInputs) -> None:
 
 
 def _sum(weights: jax.Array, values: jax.Array) -> jax.Array:
-    """`sum weights values` of each image, `[N]`.
-
-    As an inner product: a logarithm that is fused into a sum is computed one number at a time.
-    """
-    weights, values = (array.reshape(array.shape[0], -1) for array in (weights, values))
-    return jnp.einsum("nx,nx->n", weights, values, precision=jax.lax.Precision.HIGHEST)
+    """`sum weights values` of each image, `[N]`."""
+    return inner(*(array.reshape(array.shape[0], -1) for array in (weights, values)))

@@ -8,9 +8,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import log_probabilities
-from cwmi_jax._gaussian import Conditional, adjoint, condition, matmul
+from cwmi_jax._gaussian import Conditional, adjoint, condition
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import einsum, inner, matmul
 from cwmi_jax._settings import SHARE, integer, number
 
 # Of the released code: added to the diagonals of the prediction's covariance and of the conditional one, sums over pixels.
@@ -89,7 +90,7 @@ def _cross_entropies(inputs: SegmentationInputs) -> jax.Array:
     log_p, log_complement = log_probabilities(inputs)
     losses = inputs.inside(-targets * log_p - (1 - targets) * log_complement)
     flat = losses.reshape(losses.shape[0], -1)
-    return matmul(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
+    return inner(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
 
 
 def _pooled_side(side: int, pool: int) -> int:
@@ -143,7 +144,7 @@ def _conditional_log_det(residual: jax.Array, p: jax.Array, gain: jax.Array) -> 
 
 
 def _condition(residual: jax.Array, p: jax.Array, gain: jax.Array) -> Conditional:
-    sums = functools.partial(jnp.einsum, "ncix,ncjx->ncij", precision=jax.lax.Precision.HIGHEST)
+    sums = functools.partial(einsum, "ncix,ncjx->ncij")
     of_residual, with_p, of_p = sums(residual, residual), sums(residual, p), sums(p, p)
     known = jnp.ones(gain.shape, bool)
     return condition(of_residual, with_p, of_p, gain, _EPSILON, known, ridge=_EPSILON)
