@@ -40,25 +40,20 @@ def rmi(
     with centred sums over the neighbourhoods that lie within the image. Where the prediction meets the label S_g|p is a
     small difference of large numbers; it comes from the residual of the best gain instead, as CWMI's does. The cross
     entropies are binary, each class against the rest, summed over pixels and classes, and divided by the pixels plus one.
+    With one channel both classes count, for a maximum of p is not one of 1 - p.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax. With one channel there are two classes, and both
-            count, for a maximum of p is not one of 1 - p.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Masked
+            pixels are zero in label and probability and have no cross entropy.
         radius: side of a neighbourhood in pooled pixels.
         pool: side and stride of the pooling window in pixels; 1 for none.
         rmi_weight: of `R`, 0 to 1.
-        where: bool `[..., *shape]`; False pixels are zero in label and probability and have no cross entropy.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats. It can be negative.
+        Nats. It can be negative.
 
     Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: an image too small for `radius` and `pool`, shapes that do not match, labels outside 0..C-1 where they
-            can be seen, or an unknown option.
+        ValueError: an image too small for `radius` and `pool`.
 
     References:
         Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", NeurIPS 2019, arXiv:1910.12037.
