@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, finite
 from cwmi_jax._meshes import vary_alike
+from cwmi_jax._products import inner
 from cwmi_jax._settings import NOT_NEGATIVE, check_limits, is_visible
 
 
@@ -56,8 +57,7 @@ def binary_cross_entropy(
     log_p, log_q = _log_sigmoids(logits)
     positive, negative = weights[:, 1:], weights[:, :1]
     losses = -positive * targets * log_p - negative * _outside(targets, where) * log_q
-    # An inner product, for a logarithm that is fused into a sum is computed one number at a time.
-    return jnp.einsum("nx,x->n", losses, jnp.ones_like(losses[0]), precision=jax.lax.Precision.HIGHEST)
+    return inner(losses, jnp.ones_like(losses[0]))
 
 
 def _forward(logits, targets, where, weights):

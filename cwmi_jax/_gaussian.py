@@ -40,11 +40,6 @@ def adjoint(matrix: jax.Array) -> jax.Array:
     return jnp.conj(jnp.swapaxes(matrix, -1, -2))
 
 
-def matmul(left: jax.Array, right: jax.Array) -> jax.Array:
-    """Matrix product in full precision; the default on GPUs and TPUs keeps 10 or 7 bits."""
-    return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)
-
-
 def sweep(matrix: jax.Array, pivots: int, floor: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sweeps Hermitian positive semi-definite matrices on their first `pivots` rows.
 

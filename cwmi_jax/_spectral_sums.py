@@ -23,11 +23,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 
 from cwmi_jax._filters import FilterBank, Frequencies, band_gains, crop, hidden, level_gain, shared_gain, uncrop
 from cwmi_jax._fourier import irfft, rfft
 from cwmi_jax._meshes import vary_alike
+from cwmi_jax._products import einsum
 
 # Numbers that a block's weight maps and products come to. On a CPU they are to stay in the cache of one core; elsewhere
 # each block costs the start of a dozen kernels, and large ones are few.
@@ -70,7 +70,7 @@ def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> 
         epsilon: keeps the gain finite where p has no structure.
     """
     gain = _best_gain(y, p, bank, epsilon)
-    dd, pp, dp, *imag = _einsum(
+    dd, pp, dp, *imag = einsum(
         "xnlq,qjk->xnljk", _on_any_platform(_residual_sums, bank, y, p, gain), _pairs(bank, gain.dtype)
     )
     return LevelSums(gain, dd, pp, jax.lax.complex(dp, *imag) if imag else dp)
@@ -108,7 +108,7 @@ def gradient_images(
     Returns:
         `[N, *shape]`, by one inverse real FFT.
     """
-    coefficients = _einsum("xnljk,qjk->xnlq", jnp.stack([residual, explained, quadrature]), _pairs(bank, gain.dtype))
+    coefficients = einsum("xnljk,qjk->xnlq", jnp.stack([residual, explained, quadrature]), _pairs(bank, gain.dtype))
     spectrum = functools.partial(_gradient_spectrum, quadrature_of_y=quadrature_of_y)
     return irfft(_on_any_platform(spectrum, bank, y, p, gain, coefficients), bank.shape)
 
@@ -179,7 +179,7 @@ def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterB
         owner, blocks = _blocks(bank, levels, y, entries)
         _, parts = jax.lax.scan(sums, None, (blocks, _per_block(gain, owner, y)))
         shares = (owner[:, None] == np.asarray(levels)) / np.asarray([bank.pixels(level) for level in levels])
-        groups.append(_einsum("bxnq,bl->xnlq", parts, shares.astype(parts.dtype)))
+        groups.append(einsum("bxnq,bl->xnlq", parts, shares.astype(parts.dtype)))
     return jnp.concatenate(groups, axis=2)
 
 
@@ -333,18 +333,13 @@ def _pairs(bank: FilterBank, dtype: np.dtype) -> np.ndarray:
 def _contract(products: jax.Array, weights: jax.Array) -> jax.Array:
     """Sums over frequencies: `[N, *rows]` with `[Q, *rows]` to `[N, Q]`."""
     products, weights = (x.reshape(x.shape[0], -1) for x in (products, weights))
-    return _einsum("nw,qw->nq", products, weights)
+    return einsum("nw,qw->nq", products, weights)
 
 
 def _spread(coefficients: jax.Array, weights: jax.Array) -> jax.Array:
     """The transpose: `[N, Q]` with `[Q, *rows]` to `[N, *rows]`."""
-    spread = _einsum("nq,qw->nw", coefficients, weights.reshape(weights.shape[0], -1))
+    spread = einsum("nq,qw->nw", coefficients, weights.reshape(weights.shape[0], -1))
     return spread.reshape(-1, *weights.shape[1:])
-
-
-def _einsum(subscripts: str, *arrays: ArrayLike) -> jax.Array:
-    """In full precision; the default on GPUs and TPUs keeps 10 or 7 bits."""
-    return jnp.einsum(subscripts, *arrays, precision=jax.lax.Precision.HIGHEST)
 
 
 def _multiplicity(last: np.ndarray | jax.Array) -> np.ndarray:

@@ -25,9 +25,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._filters import FilterBank
-from cwmi_jax._gaussian import Conditional, adjoint, condition, log_det_and_inverse, matmul
+from cwmi_jax._gaussian import Conditional, adjoint, condition, log_det_and_inverse
 from cwmi_jax._inputs import image_pair
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner, matmul
 from cwmi_jax._settings import POSITIVE, bank_settings, constant
 from cwmi_jax._spectral_sums import gradient_images, level_sums, transform
 
@@ -183,7 +184,7 @@ def _evaluate(
     yy = dd + a * (dp + adjoint(dp)) + a**2 * pp
     power = jnp.trace(yy.real, axis1=-2, axis2=-1)
     flat = y.reshape(y.shape[0], -1)
-    energy = jnp.einsum("nx,nx->n", flat, flat, precision=jax.lax.Precision.HIGHEST)
+    energy = inner(flat, flat)
     rounding = (_STRUCTURE * jnp.finfo(power.dtype).eps) ** 2 * energy[:, None]
     known = power > rounding * _amplitudes(bank, power.dtype)
     label_log_det, label_inverse = log_det_and_inverse(yy, power / bank.orientations, known)

@@ -1,4 +1,30 @@
-"""The losses that CWMI is compared with, and others that people look for, under one signature."""
+"""The losses that CWMI is compared with, and others that people look for, under one signature.
+
+What holds for all of them, as it does for `cwmi_jax.cwmi_loss`, is said here; what is a loss's own, in its docstring.
+
+A loss that is "one vs rest", as CWMI's information term is, compares class 1 alone where there are one or two channels, and
+where there are more each class with the rest, and is the mean over classes. The others count every class; one channel stands
+for two.
+
+Args:
+    logits: `[..., *shape, C]`, with any leading axes, none included. Any float dtype; half precision is widened to float32
+        inside, and -inf rules a class out. C = 1 is a sigmoid, more a softmax.
+    labels: integer or bool classes `[..., *shape]`, or probabilities `[..., *shape, C]` (for C = 1 also `[..., *shape]`).
+        Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
+    where: bool `[..., *shape]`, None for all True. False pixels (ignore regions, padding) have no part; labels there may
+        hold anything.
+    spatial_dims: axes of `shape`: 2 for images `[H, W]`, 3 for volumes `[D, H, W]`.
+    reduction: "mean" over images, without those that are wholly masked, or "none".
+
+Returns:
+    A scalar for "mean", `[...]` for "none"; float32, or float64 for float64 logits.
+
+Raises:
+    TypeError: logits that are not floating point, a `where` that is not bool, or another argument of a wrong type, or traced
+        where it must not be; the message names it.
+    ValueError: shapes that do not match, labels outside 0..C-1 or probabilities outside 0..1 where they can be seen, an
+        unknown option, or a setting out of range; the message names the value.
+"""
 
 from cwmi_jax.losses.centrelines import dice_cldice
 from cwmi_jax.losses.distances import boundary, hausdorff_dt

@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched, vary_alike
+from cwmi_jax._products import inner
 from cwmi_jax._settings import POSITIVE, SHARE, integer, number
 
 
@@ -25,7 +26,7 @@ def dice_cldice(
     spatial_dims: int = 2,
     reduction: str = "mean",
 ) -> jax.Array:
-    """Dice and centreline Dice, `(1 - alpha) (1 - Dice) + alpha (1 - clDice)`.
+    """Dice and centreline Dice, `(1 - alpha) (1 - Dice) + alpha (1 - clDice)`, one vs rest.
 
     clDice is the harmonic mean of topology precision, the share of the prediction's soft skeleton `S_p` within the label,
     and topology sensitivity, the share of the label's within the prediction, `(sum S_p g + s) / (sum S_p + s)` and
@@ -33,23 +34,14 @@ def dice_cldice(
     remove from an image and its erosions, by neighbours along the axes, with dilation by 3 x 3 (x 3) pixels.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax. One channel or two compare class 1, more compare
-            every class with the rest, and the loss is the mean over classes.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Masked
+            pixels are zero in label and probability.
         alpha: of clDice, 0 to 1.
         iterations: of the skeleton; half the width of the thickest structure in pixels.
         smooth: `s`, pixels; positive.
-        where: bool `[..., *shape]`; False pixels are zero in label and probability.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; 0 to 1.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: a `smooth` that is not positive, shapes that do not match, labels outside 0..C-1 where they can be
-            seen, or an unknown option.
+        0 to 1.
 
     References:
         Shit et al., "clDice - A Novel Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021,
@@ -70,12 +62,11 @@ def dice_cldice(
     g, p = inputs.compared_classes()
     s_g, s_p = _soft_skeletons(g, iterations), _soft_skeletons(p, iterations)
     g, p, s_g, s_p = (array.reshape(*array.shape[:2], -1) for array in (g, p, s_g, s_p))
-    product = functools.partial(jnp.einsum, "ncx,ncx->nc", precision=jax.lax.Precision.HIGHEST)
     one = jnp.ones_like(p)
-    precision = (product(s_p, g) + smooth) / (product(s_p, one) + smooth)
-    sensitivity = (product(s_g, p) + smooth) / (product(s_g, one) + smooth)
+    precision = (inner(s_p, g) + smooth) / (inner(s_p, one) + smooth)
+    sensitivity = (inner(s_g, p) + smooth) / (inner(s_g, one) + smooth)
     centreline = 2 * precision * sensitivity / (precision + sensitivity)
-    overlap = (2 * product(p, g) + smooth) / (product(p, one) + product(g, one) + smooth)
+    overlap = (2 * inner(p, g) + smooth) / (inner(p, one) + inner(g, one) + smooth)
     losses = (1 - alpha) * (1 - overlap) + alpha * (1 - centreline)
     return reduce_images(losses.mean(axis=1), inputs, reduction)
 

@@ -1,8 +1,4 @@
-"""Losses that weigh an error by how far it lies from a boundary.
-
-Shapes, classes, labels, dtypes, masks and errors are those of `cwmi_jax.cwmi_loss`: one channel or two compare class 1, more
-compare every class with the rest, and the loss is the mean over classes. Distances are in pixels.
-"""
+"""Losses that weigh an error by how far it lies from a boundary, in pixels."""
 
 import math
 
@@ -12,6 +8,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner
 from cwmi_jax._settings import number
 from cwmi_jax.losses._distance_transform import boundary_distance, signed_distance
 
@@ -26,27 +23,20 @@ def boundary(
     spatial_dims: int = 2,
     reduction: str = "mean",
 ) -> jax.Array:
-    """Boundary loss, `mean phi p`: probability weighted by the signed distance to the label's boundary.
+    """Boundary loss, `mean phi p`: probability weighted by the signed distance to the label's boundary, one vs rest.
 
     It has no lower bound that holds for all labels, and its gradient does not depend on the prediction's boundary: combine
     it with a loss of areas, as in `combine({"dice": 1.0, "boundary": 0.01})`.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`, of which those above 1/2 are inside.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Labels
+            above 1/2 are inside; masked pixels are outside for the distances computed here.
         distance_map: `phi`, pixels, `[..., *shape]`, or `[..., *shape, C]` for C > 2, of
             `cwmi_jax.weight_maps.signed_distance_map`: positive outside, 0 or negative inside. None computes it in the
             program at every step, which costs more than the rest of the loss.
-        where: bool `[..., *shape]`; False pixels have no part, and are outside for the distances computed here.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; pixels. An image with an empty or full mask has `phi = 0` and the loss 0.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        Pixels. An image with an empty or full mask has `phi = 0` and the loss 0.
 
     References:
         Kervadec et al., "Boundary loss for highly unbalanced segmentation", MIDL 2019, arXiv:1812.07032.
@@ -75,27 +65,19 @@ def hausdorff_dt(
     spatial_dims: int = 2,
     reduction: str = "mean",
 ) -> jax.Array:
-    """Hausdorff distance loss by distance transforms, `mean (p - g)^2 (d_p^alpha + d_g^alpha)`.
+    """Hausdorff distance loss by distance transforms, `mean (p - g)^2 (d_p^alpha + d_g^alpha)`, one vs rest.
 
     `d_g` is the distance of a pixel to the nearest one on the other side of the label's boundary, `d_p` that of the
     prediction thresholded at 1/2, through which no gradient flows. Both are exact and computed in the program, without a
     call to the host; their cost grows with the largest distance in the batch.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`, of which those above 1/2 are inside.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Labels
+            above 1/2 are inside; masked pixels are outside for the distances.
         alpha: how much more a far error costs.
-        where: bool `[..., *shape]`; False pixels have no part, and are outside for the distances.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; pixels to the power of `alpha`. An empty or full mask has no boundary, and adds
-        distances of 0.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        Pixels to the power of `alpha`. An empty or full mask has no boundary, and adds distances of 0.
 
     References:
         Karimi and Salcudean, "Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional Neural
@@ -123,5 +105,4 @@ def _per_class(transform, masks: jax.Array) -> jax.Array:
 def _mean_product(left: jax.Array, right: jax.Array, inputs: SegmentationInputs) -> jax.Array:
     """Mean over an image's unmasked pixels and classes of a product of `[N, C, *shape]` that is 0 where masked, `[N]`."""
     left, right = (array.reshape(array.shape[0], -1) for array in (left, right))
-    total = jnp.einsum("nx,nx->n", left, right, precision=jax.lax.Precision.HIGHEST)
-    return total / jnp.maximum(inputs.pixels * (left.shape[1] / math.prod(inputs.shape)), 1)
+    return inner(left, right) / jnp.maximum(inputs.pixels * (left.shape[1] / math.prod(inputs.shape)), 1)

@@ -1,7 +1,6 @@
 """Losses that compare areas: Dice and its relatives.
 
-Shapes, classes, labels, dtypes, masks and errors are those of `cwmi_jax.cwmi_loss`. Every class counts, the background too;
-with one channel there are two classes. A class that label and prediction both lack agrees perfectly. One that the label
+Every class counts, the background too. A class that label and prediction both lack agrees perfectly. One that the label
 alone lacks costs its whole share however little of it is predicted, and gives no gradient, unless `smooth` is positive.
 
 None of them is built on `optax.losses.dice_loss`, which has neither masks nor pooling over a batch and does not run under
@@ -19,6 +18,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner
 from cwmi_jax._settings import flag, number
 
 
@@ -36,20 +36,12 @@ def dice(
     """Dice loss with squared denominators, `1 - mean_c (2 sum p_c g_c + s) / (sum p_c^2 + sum g_c^2 + s)`.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         smooth: `s`, pixels.
-        per_batch: sums over all images as if they were one, as the CWMI paper's code does.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
+        per_batch: sums over all images as if they were one, as the CWMI paper's code does; only with reduction="mean".
 
     Returns:
-        A scalar, or `[...]` for "none"; 0 to 1.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        0 to 1.
 
     References:
         Milletari et al., "V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation", 3DV 2016,
@@ -81,20 +73,12 @@ def jaccard(
     """Jaccard (soft IoU) loss, `1 - mean_c (sum p_c g_c + s) / (sum (p_c + g_c - p_c g_c) + s)`.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         smooth: `s`, pixels.
-        per_batch: sums over all images as if they were one, as the CWMI paper's code does.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
+        per_batch: sums over all images as if they were one, as the CWMI paper's code does; only with reduction="mean".
 
     Returns:
-        A scalar, or `[...]` for "none"; 0 to 1.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        0 to 1.
 
     References:
         Rahman and Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", ISVC 2016.
@@ -127,22 +111,14 @@ def tversky(
     """Tversky loss, `1 - mean_c (TP_c + s) / (TP_c + alpha FP_c + beta FN_c + s)`.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         alpha: of the false positives `FP_c = sum p_c (1 - g_c)`.
         beta: of the false negatives `FN_c = sum (1 - p_c) g_c`; 0.5 for both is Dice without squares, 1 for both Jaccard.
         smooth: `s`, pixels.
-        per_batch: sums over all images as if they were one, as the CWMI paper's code does.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
+        per_batch: sums over all images as if they were one, as the CWMI paper's code does; only with reduction="mean".
 
     Returns:
-        A scalar, or `[...]` for "none"; 0 to 1.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        0 to 1.
 
     References:
         Salehi et al., "Tversky loss function for image segmentation using 3D fully convolutional deep networks", MLMI 2017,
@@ -179,19 +155,11 @@ def generalized_dice(
     so that false positives of it cost something.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
-        per_batch: sums over all images as if they were one.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        per_batch: sums over all images as if they were one; only with reduction="mean".
 
     Returns:
-        A scalar, or `[...]` for "none"; 0 to 1.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        0 to 1.
 
     References:
         Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations", DLMIA
@@ -229,23 +197,15 @@ def dice_cross_entropy(
     """`dice_weight * dice + ce_weight * cross_entropy`, the default of many medical segmentation systems.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         dice_weight: of `dice`.
         ce_weight: of `cross_entropy`.
         class_weights: in the cross entropy: None for 1, "balanced" (see `balanced_cross_entropy`), or `[C]`, `[2]` for
             C = 1.
         smooth: of `dice`, pixels.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none".
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        No unit: a share and nats a pixel, added up.
 
     References:
         Isensee et al., "nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation", Nature
@@ -286,13 +246,8 @@ class _Areas(NamedTuple):
 def _areas(inputs: SegmentationInputs) -> _Areas:
     pixels = math.prod(inputs.shape)
     g, p = (x.reshape(*x.shape[:2], pixels) for x in (inputs.class_targets(), inputs.class_probabilities()))
-
-    def product(left: jax.Array, right: jax.Array) -> jax.Array:
-        return jnp.einsum("ncx,ncx->nc", left, right, precision=jax.lax.Precision.HIGHEST)
-
-    # Inner products, for an exponential that is fused into a sum is computed one number at a time.
     one = jnp.ones_like(p)
-    return _Areas(product(p, g), product(p, one), product(g, one), product(p, p), product(g, g))
+    return _Areas(inner(p, g), inner(p, one), inner(g, one), inner(p, p), inner(g, g))
 
 
 def _overlap_loss(

@@ -1,7 +1,7 @@
 """Losses that count pixels one by one: cross entropy and its weighted forms.
 
-Shapes, classes, labels, dtypes, masks and errors are those of `cwmi_jax.cwmi_loss`. None of them is built on optax, whose
-cross entropies know neither a mask nor weights, and whose focal loss has one weight for two classes and no softmax.
+None of them is built on optax, whose cross entropies know neither a mask nor weights, and whose focal loss has one weight
+for two classes and no softmax.
 """
 
 import jax
@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import class_weights_of, log_probabilities, mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import inner
 from cwmi_jax._settings import number
 
 
@@ -27,19 +28,11 @@ def cross_entropy(
     """Cross entropy, `-mean sum_c w_c g_c log p_c`, computed from logits and exact for saturated ones.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         class_weights: `w`: None for 1, "balanced" (see `balanced_cross_entropy`), or `[C]`, `[2]` for C = 1.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats a pixel.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        Nats a pixel.
 
     References:
         Good, "Rational decisions", Journal of the Royal Statistical Society B 1952.
@@ -68,18 +61,10 @@ def balanced_cross_entropy(
     its image weighs 1.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
 
     Returns:
-        A scalar, or `[...]` for "none"; nats a pixel.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        Nats a pixel.
 
     References:
         Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015, arXiv:1504.06375.
@@ -108,21 +93,12 @@ def focal(
     """Focal loss, `-mean sum_c w_c g_c (1 - p_c)^gamma log p_c`: cross entropy that turns from what is already right.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         gamma: not negative; 0 is the cross entropy.
         class_weights: `w`: "balanced" (see `balanced_cross_entropy`), None for 1, or `[C]`, `[2]` for C = 1.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats a pixel.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: a negative gamma, shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown
-            option.
+        Nats a pixel.
 
     References:
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002.
@@ -155,20 +131,12 @@ def weighted_cross_entropy(
     """U-Net's weighted cross entropy (WCE), `-mean (w_label + m) log p_label`, with a map m of what must not be missed.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         weight_map: `m`, `[..., *shape]`, such as `cwmi_jax.weight_maps.unet_weight_map`'s.
         class_weights: `w`: "balanced" (see `balanced_cross_entropy`), None for 1, or `[C]`, `[2]` for C = 1.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats a pixel.
-
-    Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: shapes that do not match, labels outside 0..C-1 where they can be seen, or an unknown option.
+        Nats a pixel.
 
     References:
         Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
@@ -203,20 +171,15 @@ def adaptive_boundary_weighted(
     elsewhere.
 
     Args:
-        logits: `[..., *shape, C]`, C = 1 or 2: the loss is defined for two classes.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. C = 1
+            or 2: the loss is defined for two classes.
         weight_maps: `A_0` and `A_1`, `[..., *shape, 2]`, of `cwmi_jax.weight_maps.abw_weight_map`.
-        where: bool `[..., *shape]`; False pixels have no part.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats a pixel. 0 where all weights are.
+        Nats a pixel. 0 where all weights are.
 
     Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: more than two classes, shapes that do not match, labels outside 0..1 where they can be seen, or an
-            unknown option.
+        ValueError: more than two classes.
 
     References:
         Liu et al., "Boundary Learning by Using Weighted Propagation in Convolution Network", arXiv:1905.09226.
@@ -252,9 +215,5 @@ def require_binary(name: str, inputs: SegmentationInputs) -> None:
 
 
 def _sum(weights: jax.Array, values: jax.Array) -> jax.Array:
-    """`sum weights values` of each image, `[N]`.
-
-    As an inner product: a logarithm that is fused into a sum is computed one number at a time.
-    """
-    weights, values = (array.reshape(array.shape[0], -1) for array in (weights, values))
-    return jnp.einsum("nx,nx->n", weights, values, precision=jax.lax.Precision.HIGHEST)
+    """`sum weights values` of each image, `[N]`."""
+    return inner(*(array.reshape(array.shape[0], -1) for array in (weights, values)))

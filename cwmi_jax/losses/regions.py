@@ -8,9 +8,10 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import log_probabilities
-from cwmi_jax._gaussian import Conditional, adjoint, condition, matmul
+from cwmi_jax._gaussian import Conditional, adjoint, condition
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
+from cwmi_jax._products import einsum, inner, matmul
 from cwmi_jax._settings import SHARE, integer, number
 
 # Of the released code: added to the diagonals of the prediction's covariance and of the conditional one, sums over pixels.
@@ -39,25 +40,20 @@ def rmi(
     with centred sums over the neighbourhoods that lie within the image. Where the prediction meets the label S_g|p is a
     small difference of large numbers; it comes from the residual of the best gain instead, as CWMI's does. The cross
     entropies are binary, each class against the rest, summed over pixels and classes, and divided by the pixels plus one.
+    With one channel both classes count, for a maximum of p is not one of 1 - p.
 
     Args:
-        logits: `[..., *shape, C]`; C = 1 is a sigmoid, more a softmax. With one channel there are two classes, and both
-            count, for a maximum of p is not one of 1 - p.
-        labels: classes `[..., *shape]`, or probabilities `[..., *shape, C]`.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Masked
+            pixels are zero in label and probability and have no cross entropy.
         radius: side of a neighbourhood in pooled pixels.
         pool: side and stride of the pooling window in pixels; 1 for none.
         rmi_weight: of `R`, 0 to 1.
-        where: bool `[..., *shape]`; False pixels are zero in label and probability and have no cross entropy.
-        spatial_dims: 2 for images, 3 for volumes.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats. It can be negative.
+        Nats. It can be negative.
 
     Raises:
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: an image too small for `radius` and `pool`, shapes that do not match, labels outside 0..C-1 where they
-            can be seen, or an unknown option.
+        ValueError: an image too small for `radius` and `pool`.
 
     References:
         Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", NeurIPS 2019, arXiv:1910.12037.
@@ -89,7 +85,7 @@ def _cross_entropies(inputs: SegmentationInputs) -> jax.Array:
     log_p, log_complement = log_probabilities(inputs)
     losses = inputs.inside(-targets * log_p - (1 - targets) * log_complement)
     flat = losses.reshape(losses.shape[0], -1)
-    return matmul(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
+    return inner(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
 
 
 def _pooled_side(side: int, pool: int) -> int:
@@ -143,7 +139,7 @@ def _conditional_log_det(residual: jax.Array, p: jax.Array, gain: jax.Array) -> 
 
 
 def _condition(residual: jax.Array, p: jax.Array, gain: jax.Array) -> Conditional:
-    sums = functools.partial(jnp.einsum, "ncix,ncjx->ncij", precision=jax.lax.Precision.HIGHEST)
+    sums = functools.partial(einsum, "ncix,ncjx->ncij")
     of_residual, with_p, of_p = sums(residual, residual), sums(residual, p), sums(p, p)
     known = jnp.ones(gain.shape, bool)
     return condition(of_residual, with_p, of_p, gain, _EPSILON, known, ridge=_EPSILON)

@@ -50,24 +50,20 @@ def skea_topo(
     gathered on the first of them, within `shard_map` they are not. `topology=False` needs no callback.
 
     Args:
-        logits: `[..., H, W, C]`, C = 1 or 2: the loss is defined for two classes.
-        labels: classes `[..., H, W]`, or probabilities `[..., H, W, C]`, of which those above 1/2 are 1 for the second term.
+        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. C = 1
+            or 2 and `spatial_dims=2`: the loss is defined for two classes and for images. For the second term labels above
+            1/2 are 1, and masked pixels are background.
         weight_maps: `u_0` and `u_1`, `[..., H, W, 2]`, of `cwmi_jax.weight_maps.skeleton_aware_weight_map`.
         skeletons: of the label's background components and of its foreground, bool `[..., H, W, 2]`, of
             `cwmi_jax.weight_maps.skeletons`; None has them found at every step too.
         topology: whether to add the second term.
-        where: bool `[..., H, W]`; False pixels have no part, and are background for the components.
-        spatial_dims: 2; the loss is defined for images.
-        reduction: "mean" over images, or "none".
 
     Returns:
-        A scalar, or `[...]` for "none"; nats a pixel plus the share of pixels to correct.
+        Nats a pixel plus the share of pixels to correct.
 
     Raises:
         ImportError: scikit-image is missing, for the second term.
-        TypeError: integer logits, or a `where` that is not bool.
-        ValueError: more than two classes, volumes, shapes that do not match, labels outside 0..1 where they can be seen, or
-            an unknown option.
+        ValueError: more than two classes, or volumes.
 
     References:
         Liu et al., "Enhancing Boundary Segmentation for Topological Accuracy with Skeleton-based Methods", IJCAI 2024,
