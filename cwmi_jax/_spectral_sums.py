@@ -196,22 +196,22 @@ def _gradient_spectrum(
     """The spectrum of `gradient_images`, from coefficients of pairs `[3, N, L, Q]`."""
 
     def add(total: jax.Array, parts) -> tuple[jax.Array, None]:
-        block, gain, (of_d, of_p, of_q) = parts
+        block, gain, (residual, explained, quadrature) = parts
         y_rows, p_rows = _rows(y, block), _rows(p, block)
         even, odd = _pair_weights(block, bank, counted=False)
-        for_d, for_p = _spread(of_d, even), _spread(of_p, even)
-        real = for_d * (y_rows.real - gain * p_rows.real) + for_p * p_rows.real
-        imag = for_d * (y_rows.imag - gain * p_rows.imag) + for_p * p_rows.imag
+        d_weight, p_weight = _spread(residual, even), _spread(explained, even)
+        real = d_weight * (y_rows.real - gain * p_rows.real) + p_weight * p_rows.real
+        imag = d_weight * (y_rows.imag - gain * p_rows.imag) + p_weight * p_rows.imag
         if odd is not None:
-            q, for_q = y_rows if quadrature_of_y else p_rows, _spread(of_q, odd)
-            real, imag = real - for_q * q.imag, imag + for_q * q.real
+            q, q_weight = y_rows if quadrature_of_y else p_rows, _spread(quadrature, odd)
+            real, imag = real - q_weight * q.imag, imag + q_weight * q.real
         return _add_rows(total, jax.lax.complex(real, imag), block), None
 
     total, _ = vary_alike(jnp.zeros_like(y), y)
     for levels in _groups(bank):
         owner, blocks = _blocks(bank, levels, y, entries)
-        of_blocks = jnp.take(jnp.moveaxis(coefficients, 2, 0), owner, axis=0)
-        total, _ = jax.lax.scan(add, total, (blocks, _per_block(gain, owner, y), of_blocks))
+        of_owners = jnp.take(jnp.moveaxis(coefficients, 2, 0), owner, axis=0)
+        total, _ = jax.lax.scan(add, total, (blocks, _per_block(gain, owner, y), of_owners))
     return total
 
 
@@ -255,6 +255,7 @@ def _blocks(bank: FilterBank, levels: range, spectra: jax.Array, entries: int) -
                 rows.append(np.where(own.reshape(-1, *first.shape[1:]), 2**level * first[start : start + size], 4))
     scale = np.asarray([2 ** (level - levels[0]) for level in owner], dtype).reshape(-1, *[1] * bank.spatial_dims)
     frequencies = hidden([np.stack(rows), *(scale * vector[None] for vector in others)])
+    # Before the loop: within it the compiler would compute the gain again for every pair of bands.
     shared = shared_gain(frequencies, bank.oriented.order)
     return np.asarray(owner), _Block(jnp.asarray(starts, np.int32), frequencies, shared)
 
@@ -310,6 +311,7 @@ def _pair_weights(block: _Block, bank: FilterBank, *, counted: bool) -> tuple[ja
         shared = shared * np.sqrt(_multiplicity(block.frequencies[-1]))
     gains = band_gains(shared, block.frequencies, bank.oriented)
     j, k = np.triu_indices(bank.orientations)
+    # Gathered, not sliced and joined: what the compiler fuses with a concatenation it computes one number at a time.
     first, second = gains[j], gains[k]
     product = first * second
     if not bank.complex_valued:
