@@ -37,6 +37,7 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
 
 @jax.checkpoint
 def _log_softmax(logits: jax.Array) -> jax.Array:
+    """Computed again for the gradient, for which it would be kept beside the logits."""
     return finite(jax.nn.log_softmax(logits))
 
 

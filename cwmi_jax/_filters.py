@@ -203,13 +203,13 @@ def _lobe(octaves: jax.Array) -> jax.Array:
     return jnp.where(squared < 1, cosine, 0)
 
 
-def crop(spectrum: jax.Array, axis: int, side: int, step: int = 1) -> jax.Array:
-    """The `side` lowest frequencies of an axis, or every `step`-th of them, in the order of the FFT."""
+def crop(spectrum: jax.Array, axis: int, side: int) -> jax.Array:
+    """The `side` lowest frequencies of an axis, in the order of the FFT."""
     whole = spectrum.shape[axis]
-    if side == whole and step == 1:
+    if side == whole:
         return spectrum
-    low = jax.lax.slice_in_dim(spectrum, 0, side - side // 2, step, axis=axis)
-    high = jax.lax.slice_in_dim(spectrum, whole - side // 2, whole, step, axis=axis)
+    low = jax.lax.slice_in_dim(spectrum, 0, side - side // 2, axis=axis)
+    high = jax.lax.slice_in_dim(spectrum, whole - side // 2, whole, axis=axis)
     return jnp.concatenate([low, high], axis=axis)
 
 

@@ -163,9 +163,9 @@ def _sampled_rows(side: int) -> tuple[np.ndarray, np.ndarray]:
 def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterBank, entries: int) -> jax.Array:
     """`dd`, `pp` and `dp` of all levels, its imaginary part apart if it has one, `[3 or 4, N, L, Q]`."""
 
-    def sums(_, parts: tuple[_Block, jax.Array]) -> tuple[None, jax.Array]:
+    def sums(others: Frequencies, _, parts: tuple[_Block, jax.Array]) -> tuple[None, jax.Array]:
         block, gain = parts
-        even, odd = _pair_weights(block, bank, counted=True)
+        even, odd = _pair_weights(block, others, bank, counted=True)
         p_rows = _rows(p, block)
         d = _rows(y, block) - jax.lax.complex(gain, jnp.zeros_like(gain)) * p_rows
         cross = d * jnp.conj(p_rows)
@@ -176,8 +176,8 @@ def _residual_sums(y: jax.Array, p: jax.Array, gain: jax.Array, *, bank: FilterB
 
     groups = []
     for levels in _groups(bank):
-        owner, blocks = _blocks(bank, levels, y, entries)
-        _, parts = jax.lax.scan(sums, None, (blocks, _per_block(gain, owner, y)))
+        owner, others, blocks = _blocks(bank, levels, y, entries)
+        _, parts = jax.lax.scan(functools.partial(sums, others), None, (blocks, _per_block(gain, owner, y)))
         shares = (owner[:, None] == np.asarray(levels)) / np.asarray([bank.pixels(level) for level in levels])
         groups.append(einsum("bxnq,bl->xnlq", parts, shares.astype(parts.dtype)))
     return jnp.concatenate(groups, axis=2)
@@ -195,10 +195,10 @@ def _gradient_spectrum(
 ) -> jax.Array:
     """The spectrum of `gradient_images`, from coefficients of pairs `[3, N, L, Q]`."""
 
-    def add(total: jax.Array, parts) -> tuple[jax.Array, None]:
+    def add(others: Frequencies, total: jax.Array, parts) -> tuple[jax.Array, None]:
         block, gain, (residual, explained, quadrature) = parts
         y_rows, p_rows = _rows(y, block), _rows(p, block)
-        even, odd = _pair_weights(block, bank, counted=False)
+        even, odd = _pair_weights(block, others, bank, counted=False)
         d_weight, p_weight = _spread(residual, even), _spread(explained, even)
         real = d_weight * (y_rows.real - gain * p_rows.real) + p_weight * p_rows.real
         imag = d_weight * (y_rows.imag - gain * p_rows.imag) + p_weight * p_rows.imag
@@ -209,9 +209,9 @@ def _gradient_spectrum(
 
     total, _ = vary_alike(jnp.zeros_like(y), y)
     for levels in _groups(bank):
-        owner, blocks = _blocks(bank, levels, y, entries)
+        owner, others, blocks = _blocks(bank, levels, y, entries)
         of_owners = jnp.take(jnp.moveaxis(coefficients, 2, 0), owner, axis=0)
-        total, _ = jax.lax.scan(add, total, (blocks, _per_block(gain, owner, y), of_owners))
+        total, _ = jax.lax.scan(functools.partial(add, others), total, (blocks, _per_block(gain, owner, y), of_owners))
     return total
 
 
@@ -220,13 +220,19 @@ class _Block(NamedTuple):
 
     Attributes:
         start: the first of the rows in the spectrum of the whole image, int32.
-        frequencies: one vector an axis. Rows that are another block's are put beyond the level, where gains are 0.
+        rows: frequencies of the first axis. Rows that are another block's are put beyond the level, where gains are 0.
+        octave: by which the frequencies of the other axes, in units of the group's first level, are those of this one.
         shared: `[*rows]`, the gain that all bands have in common.
     """
 
     start: jax.Array
-    frequencies: Frequencies
+    rows: jax.Array
+    octave: jax.Array
     shared: jax.Array
+
+    def frequencies(self, others: Frequencies) -> Frequencies:
+        """One vector an axis."""
+        return [self.rows, *(vector * self.octave for vector in others)]
 
 
 def _groups(bank: FilterBank) -> list[range]:
@@ -237,12 +243,14 @@ def _groups(bank: FilterBank) -> list[range]:
     return [range(1), *([range(1, bank.levels)] if bank.levels > 1 else [])]
 
 
-def _blocks(bank: FilterBank, levels: range, spectra: jax.Array, entries: int) -> tuple[np.ndarray, _Block]:
-    """The blocks of a group of levels, and which level each belongs to, `[B]`."""
+def _blocks(
+    bank: FilterBank, levels: range, spectra: jax.Array, entries: int
+) -> tuple[np.ndarray, Frequencies, _Block]:
+    """The blocks of a group of levels, the level that each belongs to, `[B]`, and the frequencies of the other axes."""
     dtype, side = spectra.real.dtype, bank.shape[0]
     size = _block_rows(bank, levels, spectra.shape[0], entries)
     first, *_ = bank.frequencies(0, dtype, half=True)
-    _, *others = bank.frequencies(levels[0], dtype, half=True)
+    others = hidden(bank.frequencies(levels[0], dtype, half=True)[1:])
     owner, starts, rows = [], [], []
     for level in levels:
         for begin, end in _row_ranges(bank, level):
@@ -253,11 +261,15 @@ def _blocks(bank: FilterBank, levels: range, spectra: jax.Array, entries: int) -
                 owner.append(level)
                 starts.append(start)
                 rows.append(np.where(own.reshape(-1, *first.shape[1:]), 2**level * first[start : start + size], 4))
-    scale = np.asarray([2 ** (level - levels[0]) for level in owner], dtype).reshape(-1, *[1] * bank.spatial_dims)
-    frequencies = hidden([np.stack(rows), *(scale * vector[None] for vector in others)])
+    octaves = 2 ** (np.asarray(owner) - levels[0]).astype(dtype).reshape(-1, *[1] * bank.spatial_dims)
     # Before the loop: within it the compiler would compute the gain again for every pair of bands.
+    frequencies = [*hidden([np.stack(rows)]), *(vector[None] * octaves for vector in others)]
     shared = shared_gain(frequencies, bank.oriented.order)
-    return np.asarray(owner), _Block(jnp.asarray(starts, np.int32), frequencies, shared)
+    return (
+        np.asarray(owner),
+        others,
+        _Block(jnp.asarray(starts, np.int32), frequencies[0], jnp.asarray(octaves), shared),
+    )
 
 
 def _block_rows(bank: FilterBank, levels: range, images: int, entries: int) -> int:
@@ -295,7 +307,9 @@ def _add_rows(total: jax.Array, rows: jax.Array, block: _Block) -> jax.Array:
     return jax.lax.dynamic_update_slice(total, jax.lax.dynamic_slice(total, start, rows.shape) + rows, start)
 
 
-def _pair_weights(block: _Block, bank: FilterBank, *, counted: bool) -> tuple[jax.Array, jax.Array | None]:
+def _pair_weights(
+    block: _Block, others: Frequencies, bank: FilterBank, *, counted: bool
+) -> tuple[jax.Array, jax.Array | None]:
     """Even and odd weight maps of every pair of bands of a level, each `[Q, *rows]`.
 
     The bands j and k share the frequencies that lie within the half spaces of both, and those whose mirror images do: the
@@ -303,13 +317,14 @@ def _pair_weights(block: _Block, bank: FilterBank, *, counted: bool) -> tuple[ja
 
     Args:
         block: rows.
+        others: frequencies of the other axes.
         bank: the filters.
         counted: whether each frequency counts as often as it occurs in a sum over the half spectrum.
     """
     shared = (2 if bank.complex_valued else math.sqrt(2)) * block.shared
     if counted:
-        shared = shared * np.sqrt(_multiplicity(block.frequencies[-1]))
-    gains = band_gains(shared, block.frequencies, bank.oriented)
+        shared = shared * np.sqrt(_multiplicity(others[-1]))
+    gains = band_gains(shared, block.frequencies(others), bank.oriented)
     j, k = np.triu_indices(bank.orientations)
     # Gathered, not sliced and joined: what the compiler fuses with a concatenation it computes one number at a time.
     first, second = gains[j], gains[k]
