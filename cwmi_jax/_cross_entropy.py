@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._inputs import SegmentationInputs, finite
 from cwmi_jax._meshes import vary_alike
-from cwmi_jax._products import inner
+from cwmi_jax._products import total
 from cwmi_jax._settings import NOT_NEGATIVE, check_limits, is_visible
 
 
@@ -25,10 +25,8 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
     weights = class_weights_of(inputs, class_weights)
     shape = (-1, *[1] * inputs.spatial_dims)
     if inputs.binary:
-        where = None if inputs.where is None else inputs.where.reshape(pixels.size, -1)
-        logits, targets = (array.reshape(pixels.size, -1) for array in (inputs.logits, inputs.targets))
-        logits, targets, weights = vary_alike(logits, targets, weights)
-        losses = binary_cross_entropy(logits, targets, where, weights)
+        logits, targets, weights = vary_alike(inputs.logits, inputs.targets, weights)
+        losses = binary_cross_entropy(logits, targets, inputs.where, weights)
     else:
         weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets
         losses = -jnp.sum(weighted * _log_softmax(inputs.logits), axis=(*axes, -1))
@@ -45,20 +43,20 @@ def _log_softmax(logits: jax.Array) -> jax.Array:
 def binary_cross_entropy(
     logits: jax.Array, targets: jax.Array, where: jax.Array | None, weights: jax.Array
 ) -> jax.Array:
-    """`-sum(w_1 t log sigmoid(z) + w_0 (1 - t) log sigmoid(-z))` of each row, in nats.
+    """`-sum(w_1 t log sigmoid(z) + w_0 (1 - t) log sigmoid(-z))` of each image, in nats.
 
     The derivative is written out because XLA computes the differentiated logarithm five times more slowly on a CPU.
 
     Args:
-        logits: z, `[N, pixels]`.
-        targets: t, probability of class 1, `[N, pixels]`.
-        where: which pixels count, bool `[N, pixels]`, or None for all.
+        logits: z, `[N, *shape]`.
+        targets: t, probability of class 1, `[N, *shape]`.
+        where: which pixels count, bool `[N, *shape]`, or None for all.
         weights: `[N, 2]`.
     """
     log_p, log_q = _log_sigmoids(logits)
-    positive, negative = weights[:, 1:], weights[:, :1]
+    positive, negative = (_per_image(weights[:, c], logits) for c in (1, 0))
     losses = -positive * targets * log_p - negative * _outside(targets, where) * log_q
-    return inner(losses, jnp.ones_like(losses[0]))
+    return total(losses, losses.ndim - 1)
 
 
 def _forward(logits, targets, where, weights):
@@ -71,12 +69,13 @@ def _backward(saved, cotangent):
     logits = jax.lax.optimization_barrier(logits)
     log_p, log_q = _log_sigmoids(logits)
     outside = _outside(targets, where)
-    positive, negative = (cotangent[:, None] * weights[:, c, None] for c in (1, 0))
+    positive, negative = (_per_image(cotangent * weights[:, c], logits) for c in (1, 0))
     of_logits = negative * outside * jax.nn.sigmoid(logits) - positive * targets * jax.nn.sigmoid(-logits)
     of_targets = negative * log_q - positive * log_p
     if where is not None:
         of_targets = jnp.where(where, of_targets, 0)
-    of_weights = -jnp.stack([(outside * log_q).sum(axis=1), (targets * log_p).sum(axis=1)], axis=1)
+    pixels = tuple(range(1, logits.ndim))
+    of_weights = -jnp.stack([(outside * log_q).sum(axis=pixels), (targets * log_p).sum(axis=pixels)], axis=1)
     return of_logits, of_targets, None, cotangent[:, None] * of_weights
 
 
@@ -97,6 +96,11 @@ def log_probabilities(inputs: SegmentationInputs) -> tuple[jax.Array, jax.Array]
     others = jax.nn.logsumexp(jnp.where(top, -jnp.inf, logits), axis=1, keepdims=True)
     everything = jax.nn.logsumexp(logits, axis=1, keepdims=True)
     return log_p, jnp.where(top, others - everything, jnp.log1p(-jnp.where(top, 0, jnp.exp(log_p))))
+
+
+def _per_image(values: jax.Array, images: jax.Array) -> jax.Array:
+    """`[N]`, shaped to broadcast against images."""
+    return values.reshape(-1, *[1] * (images.ndim - 1))
 
 
 def _outside(targets: jax.Array, where: jax.Array | None) -> jax.Array:

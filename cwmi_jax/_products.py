@@ -2,22 +2,30 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 
 def inner(left: ArrayLike, right: ArrayLike) -> jax.Array:
-    """`sum(left * right)` over the last axis, with ones for a mere sum.
+    """`sum(left * right)` over the last axis, of arrays that are there: `[..., X]` and `[..., X]` or `[X]` to `[...]`."""
+    return einsum("...x,...x->...", left, right)
 
-    As a product of matrices, for XLA computes a logarithm or an exponential that is fused into a sum one number at a time.
+
+def total(values: jax.Array, axes: int) -> jax.Array:
+    """`sum(values)` over the last axes, of values that are yet to be computed.
+
+    As a product of rows with a vector of ones. XLA computes a logarithm or an exponential that is fused into a sum one
+    number at a time, and makes such a sum of a product with one single row.
 
     Args:
-        left: `[..., X]`.
-        right: `[..., X]`, or `[X]`.
+        values: `[..., *shape]`.
+        axes: of the shape, one or more.
 
     Returns:
         `[...]`.
     """
-    return einsum("...x,...x->...", left, right)
+    rows = einsum("...x,x->...", values, np.ones(values.shape[-1], values.dtype))
+    return rows.sum(axis=tuple(range(1 - axes, 0)))
 
 
 def einsum(subscripts: str, *arrays: ArrayLike) -> jax.Array:

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import class_weights_of, log_probabilities, mean_cross_entropy
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
-from cwmi_jax._products import inner
+from cwmi_jax._products import total
 from cwmi_jax._settings import number
 
 
@@ -216,4 +216,4 @@ def require_binary(name: str, inputs: SegmentationInputs) -> None:
 
 def _sum(weights: jax.Array, values: jax.Array) -> jax.Array:
     """`sum weights values` of each image, `[N]`."""
-    return inner(*(array.reshape(array.shape[0], -1) for array in (weights, values)))
+    return total(weights * values, values.ndim - 1)

@@ -11,7 +11,7 @@ from cwmi_jax._cross_entropy import log_probabilities
 from cwmi_jax._gaussian import Conditional, adjoint, condition
 from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
-from cwmi_jax._products import einsum, inner, matmul
+from cwmi_jax._products import einsum, matmul, total
 from cwmi_jax._settings import SHARE, integer, number
 
 # Of the released code: added to the diagonals of the prediction's covariance and of the conditional one, sums over pixels.
@@ -84,8 +84,7 @@ def _cross_entropies(inputs: SegmentationInputs) -> jax.Array:
     targets = inputs.class_targets()
     log_p, log_complement = log_probabilities(inputs)
     losses = inputs.inside(-targets * log_p - (1 - targets) * log_complement)
-    flat = losses.reshape(losses.shape[0], -1)
-    return inner(flat, jnp.ones_like(flat[0])) / (inputs.pixels + 1)
+    return total(losses, losses.ndim - 1) / (inputs.pixels + 1)
 
 
 def _pooled_side(side: int, pool: int) -> int:
