@@ -5,7 +5,6 @@ import inspect
 import re
 from pathlib import Path
 
-import jax
 import pytest
 
 import cwmi_jax
