@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test compat bench lock clean
+.PHONY: demo test docs compat bench lock clean
 
 demo: $(VENV)/installed
 	$(RUN) -m train.compare --dataset demo --losses ce,cwmi --fold 1 --output runs/demo
@@ -13,6 +13,10 @@ test: $(VENV)/installed
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest --numprocesses auto --dist loadfile
+
+# The site, in build/site. A link or a name that leads nowhere is an error.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 
 # Other versions than those of the lock file: the oldest, and Colab's.
 compat:
@@ -33,7 +37,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 lock: $(VENV)/installed
 	$(RUN) -m pip install --quiet uv
 	$(VENV)/bin/uv pip compile --universal --upgrade --no-emit-index-url --no-annotate --no-header \
-		--extra train --extra test --output-file requirements.lock pyproject.toml
+		--extra train --extra test --extra docs --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .compat build .hypothesis *.egg-info .mypy_cache .pytest_cache .ruff_cache

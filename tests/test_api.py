@@ -5,7 +5,6 @@ import inspect
 import re
 from pathlib import Path
 
-import jax
 import pytest
 
 import cwmi_jax
@@ -91,19 +90,6 @@ def test_losses_have_one_signature(name):
     shared = {"where": None, "spatial_dims": 2, "reduction": "mean"}
     assert {key: parameters[key].default for key in shared} == shared
     assert all(parameters[key].kind is inspect.Parameter.KEYWORD_ONLY for key in shared)
-
-
-@pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="the README is for a JAX that has shard_map")
-def test_readme_code_runs():
-    """All Python blocks, one after the other, as a reader would paste them."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert blocks
-    names = {}
-    # A reader has JAX's defaults, and a bias without the batch's axes.
-    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
-        for block in blocks:
-            exec(compile(block, "README.md", "exec"), names)
-    assert names["loss"].shape == ()
 
 
 def test_readme_shows_a_gradient_early():

@@ -1,0 +1,75 @@
+"""Every block of code in README and docs runs, and every command of theirs is one that can be typed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page, language):
+    return [text for name, text in BLOCK.findall(page.read_text()) if name == language]
+
+
+def pages(language):
+    found = [page for page in PAGES if blocks(page, language)]
+    assert found
+    return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in found]
+
+
+@pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="the pages are for a JAX that has shard_map")
+@pytest.mark.parametrize("page", pages("python"))
+def test_code_runs(page, tmp_path, monkeypatch):
+    """All Python blocks of a page, one after the other, as a reader would paste them."""
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "__main__"}
+    # A reader has JAX's defaults.
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        for block in blocks(page, "python"):
+            exec(compile(block, str(page), "exec"), names)
+
+
+def parsers():
+    """What reads the command line of each module, and no more."""
+    tyro = pytest.importorskip("tyro")
+    from train.compare import Comparison, make_plan
+    from train.evaluate import Evaluation
+    from train.predict import Prediction
+    from train.prepare import Preparation
+    from train.presets import PRESETS
+
+    return {
+        "train": lambda words: tyro.extras.overridable_config_cli(PRESETS, args=words),
+        "train.compare": lambda words: make_plan(*tyro.cli(Comparison, args=words, return_unknown_args=True)),
+        "train.evaluate": lambda words: tyro.cli(Evaluation, args=words),
+        "train.predict": lambda words: tyro.cli(Prediction, args=words),
+        "train.prepare": lambda words: tyro.cli(Preparation, args=words),
+    }
+
+
+@pytest.mark.parametrize("page", pages("sh"))
+def test_commands_can_be_parsed(page):
+    targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    for line in re.sub(r"\\\n", " ", "".join(blocks(page, "sh"))).splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"\w+=.*", words[0]):  # the environment of one command
+            words = words[1:]
+        if words[:1] == ["make"]:
+            assert set(words[1:]) <= set(targets), line
+        elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "train":
+            parsers()[words[2]](words[3:])
+        elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "benchmarks":
+            modules = [words[2].partition(".")[2], *words[3:]]
+            assert all((ROOT / "benchmarks" / f"{module or '__main__'}.py").exists() for module in modules), line
+        else:
+            assert not words or words[0] in {"cd", "git", "pip", "tensorboard", "python"}, line
+
+
+def test_no_block_is_of_a_language_that_nobody_checks():
+    for page in PAGES:
+        assert {name for name, _ in BLOCK.findall(page.read_text())} <= {"python", "sh", "text"}, page
