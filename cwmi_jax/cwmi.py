@@ -71,7 +71,7 @@ def cwmi_loss(
         Lu, "Complex Wavelet Mutual Information Loss: A Multi-Scale Loss Function for Semantic Segmentation", ICML 2025,
         arXiv:2502.00563.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> from cwmi_jax import cwmi_loss
         >>> logits = jax.random.normal(jax.random.key(0), (2, 64, 64, 1))

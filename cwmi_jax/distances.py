@@ -61,7 +61,7 @@ def wavelet_distance(
         Lu, "Complex Wavelet Mutual Information Loss", ICML 2025, arXiv:2502.00563. Wang et al., "Image quality assessment:
         from error visibility to structural similarity", IEEE TIP 2004.
 
-    Example:
+    Examples:
         >>> import jax
         >>> y, p = jax.random.uniform(jax.random.key(0), (2, 64, 64))
         >>> wavelet_distance(y, p, kind="l1", levels=3).shape

@@ -82,7 +82,7 @@ def wavelet_conditional_log_det(
     References:
         Lu, "Complex Wavelet Mutual Information Loss", ICML 2025, arXiv:2502.00563.
 
-    Example:
+    Examples:
         >>> import jax
         >>> y, noise = jax.random.uniform(jax.random.key(0), (2, 64, 64))
         >>> near = wavelet_conditional_log_det(y, y + 0.1 * noise, levels=2)
@@ -137,7 +137,7 @@ def wavelet_mutual_information(
     References:
         Lu, "Complex Wavelet Mutual Information Loss", ICML 2025, arXiv:2502.00563.
 
-    Example:
+    Examples:
         >>> import jax
         >>> y, p = jax.random.uniform(jax.random.key(0), (2, 64, 64))
         >>> bool((wavelet_mutual_information(y, 1 - 3 * y) > wavelet_mutual_information(y, p)).all())

@@ -77,7 +77,7 @@ def steerable_pyramid(
         Simoncelli and Freeman, "The steerable pyramid", ICIP 1995. Portilla and Simoncelli, "A parametric texture model
         based on joint statistics of complex wavelet coefficients", IJCV 2000.
 
-    Example:
+    Examples:
         >>> import jax
         >>> image = jax.random.normal(jax.random.key(0), (97, 131))
         >>> [band.shape for band in steerable_pyramid(image, levels=2).bands]
@@ -124,7 +124,7 @@ def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
     References:
         Simoncelli and Freeman, "The steerable pyramid", ICIP 1995.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> image = jax.random.normal(jax.random.key(0), (97, 131))
         >>> bool(jnp.allclose(reconstruct(steerable_pyramid(image)), image, atol=1e-5))

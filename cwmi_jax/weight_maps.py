@@ -48,7 +48,7 @@ def unet_weight_map(mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0) ->
         Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
         arXiv:1505.04597. The code of CWMI's authors gives d1 twice where there are exactly two components; this is d1 + d2.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.weight_maps import unet_weight_map
         >>> mask = np.zeros((3, 5), bool)
@@ -91,7 +91,7 @@ def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float 
         Liu, Chen, Liu, Ban, Ma, Wang, Xue, Guo, "Boundary Learning by Using Weighted Propagation in Convolution Network",
         2019, arXiv:1905.09226.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.weight_maps import abw_weight_map
         >>> mask = np.array([[1, 0, 0, 0, 1]])
@@ -135,7 +135,7 @@ def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
         Liu, Ma, Ban, Xie, Wang, Xue, Ma, Xu, "Enhancing Boundary Segmentation for Topological Accuracy with Skeleton-based
         Methods", 2024, arXiv:2404.18539.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.weight_maps import skeleton_aware_weight_map
         >>> mask = np.zeros((3, 5), bool)
@@ -185,7 +185,7 @@ def skeletons(mask: ArrayLike) -> np.ndarray:
         Liu et al., "Enhancing Boundary Segmentation for Topological Accuracy with Skeleton-based Methods", 2024,
         arXiv:2404.18539.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.weight_maps import skeletons
         >>> mask = np.zeros((5, 9), bool)
@@ -222,7 +222,7 @@ def signed_distance_map(mask: ArrayLike) -> np.ndarray:
         Kervadec, Bouchtiba, Desrosiers, Granger, Dolz, Ben Ayed, "Boundary loss for highly unbalanced segmentation", MIDL
         2019, arXiv:1812.07032.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.weight_maps import signed_distance_map
         >>> signed_distance_map(np.array([[0, 0, 1, 1, 1, 0]])).tolist()

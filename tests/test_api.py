@@ -52,7 +52,7 @@ def arguments(documented):
 
 @each_function
 def test_docstring_says_arguments_results_errors_and_source(name):
-    wanted = {"Args", "Returns", "References", "Example"} | (set() if name in UNDER_CONTRACT else {"Raises"})
+    wanted = {"Args", "Returns", "References", "Examples"} | (set() if name in UNDER_CONTRACT else {"Raises"})
     assert wanted <= set(sections(FUNCTIONS[name]))
     said = [argument for names in arguments(FUNCTIONS[name]) for argument in names]
     assert sorted(said) == sorted(inspect.signature(FUNCTIONS[name]).parameters)

@@ -47,7 +47,7 @@ def dice_cldice(
         Shit et al., "clDice - A Novel Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021,
         arXiv:2003.07311.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((16, 16), int).at[7:10].set(1)
         >>> broken = labels.at[:, 8].set(0)
         >>> thin = labels.at[7].set(0).at[9].set(0)

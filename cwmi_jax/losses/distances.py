@@ -41,7 +41,7 @@ def boundary(
     References:
         Kervadec et al., "Boundary loss for highly unbalanced segmentation", MIDL 2019, arXiv:1812.07032.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[4].set(1)  # rows at 4, 3, 2, 1, 0, 1, 2 and 3 pixels
         >>> float(boundary(jnp.zeros((8, 8, 1)), labels))
         1.0
@@ -83,7 +83,7 @@ def hausdorff_dt(
         Karimi and Salcudean, "Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional Neural
         Networks", IEEE TMI 2020, arXiv:1904.10030.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[4].set(1)  # squares of 4, 3, 2, 1, 1, 1, 2 and 3 pixels
         >>> float(hausdorff_dt(jnp.zeros((8, 8, 1)), labels))
         1.40625

@@ -47,7 +47,7 @@ def dice(
         Milletari et al., "V-Net: Fully Convolutional Neural Networks for Volumetric Medical Image Segmentation", 3DV 2016,
         arXiv:1606.04797.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[4].set(1)
         >>> round(float(dice(jnp.where(labels == 1, 9.0, -9.0)[..., None], labels)), 4)
         0.0
@@ -83,7 +83,7 @@ def jaccard(
     References:
         Rahman and Wang, "Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation", ISVC 2016.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[:4].set(1)
         >>> round(float(jaccard(jnp.zeros((8, 8, 1)), labels)), 4)  # 1/4 of the pixels in common, 3/4 in the union
         0.6667
@@ -124,7 +124,7 @@ def tversky(
         Salehi et al., "Tversky loss function for image segmentation using 3D fully convolutional deep networks", MLMI 2017,
         arXiv:1706.05721.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[:4].set(1)
         >>> round(float(tversky(jnp.zeros((8, 8, 1)), labels, alpha=0.3, beta=0.7)), 4)
         0.5
@@ -165,7 +165,7 @@ def generalized_dice(
         Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations", DLMIA
         2017, arXiv:1707.03237.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[4].set(1)
         >>> round(float(generalized_dice(jnp.zeros((8, 8, 1)), labels)), 4)
         0.7812
@@ -211,7 +211,7 @@ def dice_cross_entropy(
         Isensee et al., "nnU-Net: a self-configuring method for deep learning-based biomedical image segmentation", Nature
         Methods 2021, arXiv:1809.10486.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[:4].set(1)
         >>> round(float(dice_cross_entropy(jnp.zeros((8, 8, 1)), labels)), 4)  # 1/3 and log 2
         1.0265

@@ -37,7 +37,7 @@ def cross_entropy(
     References:
         Good, "Rational decisions", Journal of the Royal Statistical Society B 1952.
 
-    Example:
+    Examples:
         >>> round(float(cross_entropy(jnp.zeros((8, 8, 1)), jnp.ones((8, 8), int))), 4)
         0.6931
     """
@@ -69,7 +69,7 @@ def balanced_cross_entropy(
     References:
         Xie and Tu, "Holistically-Nested Edge Detection", ICCV 2015, arXiv:1504.06375.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[4].set(1)  # 1 of 8 rows: weights 1 and 7
         >>> round(float(balanced_cross_entropy(jnp.zeros((8, 8, 1)), labels)), 4)
         1.213
@@ -103,7 +103,7 @@ def focal(
     References:
         Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, arXiv:1708.02002.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((8, 8), int).at[:4].set(1)
         >>> round(float(focal(jnp.zeros((8, 8, 1)), labels)), 4)  # a quarter of log 2
         0.1733
@@ -142,7 +142,7 @@ def weighted_cross_entropy(
         Ronneberger et al., "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
         arXiv:1505.04597.
 
-    Example:
+    Examples:
         >>> weight_map = jnp.zeros((8, 8)).at[4].set(8.0)
         >>> loss = weighted_cross_entropy(jnp.zeros((8, 8, 1)), jnp.ones((8, 8), int), weight_map=weight_map)
         >>> round(float(loss), 4)  # twice log 2
@@ -184,7 +184,7 @@ def adaptive_boundary_weighted(
     References:
         Liu et al., "Boundary Learning by Using Weighted Propagation in Convolution Network", arXiv:1905.09226.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.weight_maps import abw_weight_map
         >>> labels = jnp.zeros((8, 8), int).at[4].set(1)
         >>> loss = adaptive_boundary_weighted(jnp.zeros((8, 8, 1)), labels, weight_maps=abw_weight_map(labels))

@@ -58,7 +58,7 @@ def rmi(
     References:
         Zhao et al., "Region Mutual Information Loss for Semantic Segmentation", NeurIPS 2019, arXiv:1910.12037.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((24, 24), int).at[10:13].set(1)
         >>> sure = jnp.where(labels == 1, 6.0, -6.0)[..., None]
         >>> bool(rmi(sure, labels) < rmi(jnp.zeros_like(sure), labels))

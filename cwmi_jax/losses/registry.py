@@ -88,7 +88,7 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         Taghanaki et al., "Combo loss: Handling input and output imbalance in multi-organ segmentation", CMIG 2019,
         arXiv:1805.02798.
 
-    Example:
+    Examples:
         >>> labels = jnp.zeros((64, 64), int).at[30:33].set(1)
         >>> loss = combine({"cwmi": 1.0, "dice": 10.0})
         >>> loss(jnp.zeros((64, 64, 1)), labels).shape

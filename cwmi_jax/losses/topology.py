@@ -69,7 +69,7 @@ def skea_topo(
         Liu et al., "Enhancing Boundary Segmentation for Topological Accuracy with Skeleton-based Methods", IJCAI 2024,
         arXiv:2404.18539.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.weight_maps import skeleton_aware_weight_map, skeletons
         >>> labels = jnp.zeros((16, 16), int).at[8].set(1)
         >>> maps = dict(weight_maps=skeleton_aware_weight_map(labels), skeletons=skeletons(labels))

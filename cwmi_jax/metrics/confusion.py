@@ -48,7 +48,7 @@ def confusion_matrix(
     References:
         Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010: counts over all images.
 
-    Example:
+    Examples:
         >>> import jax, jax.numpy as jnp
         >>> from cwmi_jax.metrics import confusion_matrix
         >>> labels = jnp.array([[0, 0, 1], [1, 1, 255]])
@@ -95,7 +95,7 @@ def iou_from_confusion(confusion: ArrayLike) -> _Counts:
     References:
         Jaccard, "The distribution of the flora in the alpine zone", New Phytologist 1912.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.metrics import iou_from_confusion
         >>> iou_from_confusion([[6, 2, 0], [1, 3, 0], [0, 0, 0]]).round(4).tolist()
         [0.6667, 0.5, 1.0]
@@ -121,7 +121,7 @@ def dice_from_confusion(confusion: ArrayLike) -> _Counts:
     References:
         Dice, "Measures of the amount of ecologic association between species", Ecology 1945.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.metrics import dice_from_confusion
         >>> dice_from_confusion([[6, 2, 0], [1, 3, 0], [0, 0, 0]]).round(4).tolist()
         [0.8, 0.6667, 1.0]

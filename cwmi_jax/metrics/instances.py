@@ -37,7 +37,7 @@ def variation_of_information(predictions: ArrayLike, labels: ArrayLike, *, spati
     References:
         Meila, "Comparing clusterings: an information based distance", Journal of Multivariate Analysis 2007.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.metrics import variation_of_information
         >>> wall = np.zeros((5, 9), int)
@@ -81,7 +81,7 @@ def adjusted_rand_index(predictions: ArrayLike, labels: ArrayLike, *, spatial_di
     References:
         Hubert and Arabie, "Comparing partitions", Journal of Classification 1985.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.metrics import adjusted_rand_index
         >>> wall = np.zeros((5, 9), int)
@@ -122,7 +122,7 @@ def adapted_rand_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
         Arganda-Carreras et al., "Crowdsourcing the creation of image segmentation algorithms for connectomics", Frontiers in
         Neuroanatomy 2015.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.metrics import adapted_rand_error
         >>> wall = np.zeros((5, 9), int)

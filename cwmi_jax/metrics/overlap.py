@@ -40,7 +40,7 @@ def mean_iou(
         Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", IJCV 2010, there over a whole data set:
         `cwmi_jax.metrics.iou_from_confusion`.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.metrics import mean_iou
         >>> float(mean_iou([[1, 1, 0, 0]], [[1, 0, 0, 0]]).round(4))
         0.5833
@@ -77,7 +77,7 @@ def mean_dice(
     References:
         Dice, "Measures of the amount of ecologic association between species", Ecology 1945.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.metrics import mean_dice
         >>> float(mean_dice([[1, 1, 0, 0]], [[1, 0, 0, 0]]).round(4))
         0.7333

@@ -34,7 +34,7 @@ def modified_hausdorff(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
     References:
         Dubuisson and Jain, "A modified Hausdorff distance for object matching", ICPR 1994.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.metrics import modified_hausdorff
         >>> float(modified_hausdorff([[1, 1, 0, 0, 0]], [[0, 1, 0, 0, 1]]))
         1.5
@@ -74,7 +74,7 @@ def hausdorff95(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int 
         Huttenlocher et al., "Comparing images using the Hausdorff distance", IEEE TPAMI 1993, for percentiles; Maier-Hein et
         al., "Metrics reloaded: recommendations for image analysis validation", Nature Methods 2024, for the variants.
 
-    Example:
+    Examples:
         >>> from cwmi_jax.metrics import hausdorff95
         >>> float(hausdorff95([[1, 1, 0, 0, 0]], [[0, 1, 0, 0, 1]]).round(4))
         2.7

@@ -37,7 +37,7 @@ def betti_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int 
         Hu et al., "Topology-Preserving Deep Image Segmentation", NeurIPS 2019, arXiv:1906.05404. Kong and Rosenfeld,
         "Digital topology: introduction and survey", CVGIP 1989, for the pair of connectivities.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.metrics import betti_error
         >>> ring = np.pad(np.pad([[0]], 1, constant_values=1), 1)
@@ -76,7 +76,7 @@ def cldice_score(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int
         Shit et al., "clDice: a Novel Topology-Preserving Loss Function for Tubular Structure Segmentation", CVPR 2021,
         arXiv:2003.07311. Zhang and Suen, "A fast parallel algorithm for thinning digital patterns", CACM 1984.
 
-    Example:
+    Examples:
         >>> import numpy as np
         >>> from cwmi_jax.metrics import cldice_score
         >>> vessel, half = np.zeros((2, 7, 12), int)
