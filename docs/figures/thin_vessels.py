@@ -6,6 +6,12 @@ over the images of DRIVE that they were tested on. What is one piece and what is
 photograph, at the scale of DRIVE's; the detail was chosen for its many thin vessels, so the difference is larger in it than
 elsewhere, and the program prints both.
 
+How far it can be trusted, as measured once. On the 14 test images the largest piece covers 47 percent of the label's
+centreline with cross entropy and 57 with CWMI, and more with CWMI on each image. Part of that is the threshold of 0.5, where
+cross entropy finds less: at 0.4, where both mark as many pixels, it covers 51 percent. With `--seed 1`, also another split,
+the connected piece gains more, but CWMI has thicker vessels and more specks, and takes some of the field of view's rim for a
+vessel.
+
 With the original DRIVE archive in the folder DRIVE, from the root of the repository, 2 to 3 minutes a run on 2 CPU cores:
 
     python -m train drive-narrow --data.source DRIVE --output runs/figure-ce --loss.name ce
