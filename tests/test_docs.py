@@ -74,6 +74,13 @@ def test_commands_can_be_parsed(page):
             assert not words or words[0] in {"cd", "git", "pip", "tensorboard", "python"}, line
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page):
+    """In the repository; those of the site mkdocs checks, but README is not on it."""
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
 def test_no_block_is_of_a_language_that_nobody_checks():
     for page in PAGES:
         assert {name for name, _ in BLOCK.findall(page.read_text())} <= {"python", "sh", "text"}, page
