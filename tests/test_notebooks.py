@@ -59,7 +59,14 @@ def test_is_kept_without_output(path):
 
 
 def test_all_begin_with_the_same_installation():
-    first = {next(cell.source for cell in read(path).cells if cell.cell_type == "code") for path in NOTEBOOKS}
-    assert len(first) == 1
+    """Before it stands at most what JAX is to find in the environment when it is imported."""
+    installations = set()
+    for path in NOTEBOOKS:
+        code = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+        place = next(number for number, source in enumerate(code) if "import jax" in source)
+        installations.add(code[place])
+        for source in code[:place]:
+            assert re.findall(r"^(?:import|from) (\S+)", source, flags=re.MULTILINE) == ["os"]
+    assert len(installations) == 1
     address = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"].get("urls", {}).get("Repository")
-    assert f"REPOSITORY = {address!r}" in first.pop()
+    assert f"REPOSITORY = {address!r}" in installations.pop()
