@@ -23,12 +23,11 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
     axes = tuple(range(1, inputs.spatial_dims + 1))
     pixels = inputs.pixels
     weights = class_weights_of(inputs, class_weights)
-    shape = (-1, *[1] * inputs.spatial_dims)
     if inputs.binary:
         logits, targets, weights = vary_alike(inputs.logits, inputs.targets, weights)
         losses = binary_cross_entropy(logits, targets, inputs.where, weights)
     else:
-        weighted = weights.reshape(*shape, weights.shape[1]) * inputs.targets
+        weighted = jnp.expand_dims(weights, axes) * inputs.targets
         losses = -jnp.sum(weighted * _log_softmax(inputs.logits), axis=(*axes, -1))
     return losses / jnp.maximum(pixels, 1)
 
@@ -54,7 +53,7 @@ def binary_cross_entropy(
         weights: `[N, 2]`.
     """
     log_p, log_q = _log_sigmoids(logits)
-    positive, negative = (_per_image(weights[:, c], logits) for c in (1, 0))
+    positive, negative = (jnp.expand_dims(weights[:, c], _pixels(logits)) for c in (1, 0))
     losses = -positive * targets * log_p - negative * _outside(targets, where) * log_q
     return total(losses, losses.ndim - 1)
 
@@ -69,12 +68,12 @@ def _backward(saved, cotangent):
     logits = jax.lax.optimization_barrier(logits)
     log_p, log_q = _log_sigmoids(logits)
     outside = _outside(targets, where)
-    positive, negative = (_per_image(cotangent * weights[:, c], logits) for c in (1, 0))
+    pixels = _pixels(logits)
+    positive, negative = (jnp.expand_dims(cotangent * weights[:, c], pixels) for c in (1, 0))
     of_logits = negative * outside * jax.nn.sigmoid(logits) - positive * targets * jax.nn.sigmoid(-logits)
     of_targets = negative * log_q - positive * log_p
     if where is not None:
         of_targets = jnp.where(where, of_targets, 0)
-    pixels = tuple(range(1, logits.ndim))
     of_weights = -jnp.stack([(outside * log_q).sum(axis=pixels), (targets * log_p).sum(axis=pixels)], axis=1)
     return of_logits, of_targets, None, cotangent[:, None] * of_weights
 
@@ -98,9 +97,9 @@ def log_probabilities(inputs: SegmentationInputs) -> tuple[jax.Array, jax.Array]
     return log_p, jnp.where(top, others - everything, jnp.log1p(-jnp.where(top, 0, jnp.exp(log_p))))
 
 
-def _per_image(values: jax.Array, images: jax.Array) -> jax.Array:
-    """`[N]`, shaped to broadcast against images."""
-    return values.reshape(-1, *[1] * (images.ndim - 1))
+def _pixels(images: jax.Array) -> tuple[int, ...]:
+    """The axes of the pixels of `[N, *shape]`."""
+    return tuple(range(1, images.ndim))
 
 
 def _outside(targets: jax.Array, where: jax.Array | None) -> jax.Array:

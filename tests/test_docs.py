@@ -36,6 +36,7 @@ def test_code_runs(page, tmp_path, monkeypatch):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         for block in blocks(page, "python"):
             exec(compile(block, str(page), "exec"), names)
+    assert page.name != "README.md" or names["loss"].shape == ()
 
 
 def parsers():
@@ -71,7 +72,7 @@ def test_commands_can_be_parsed(page):
             modules = [words[2].partition(".")[2], *words[3:]]
             assert all((ROOT / "benchmarks" / f"{module or '__main__'}.py").exists() for module in modules), line
         else:
-            assert not words or words[0] in {"cd", "git", "pip", "tensorboard", "python"}, line
+            assert not words or words[0] == "pip", line
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))

@@ -13,7 +13,7 @@ nbclient = pytest.importorskip("nbclient")
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 WHOLE = bool(os.environ.get("CWMI_JAX_WHOLE_NOTEBOOKS"))
-"""Whether they run as they are, as `make compat` runs them."""
+"""Whether they run as they are, as `compat/run` does on Colab's set."""
 
 
 def read(path):
