@@ -3,7 +3,7 @@
 from cwmi_jax import losses
 from cwmi_jax.cwmi import cwmi_loss
 from cwmi_jax.distances import wavelet_distance
-from cwmi_jax.information import wavelet_conditional_log_det, wavelet_mutual_information
+from cwmi_jax.information import wavelet_conditional_log_det, wavelet_gain, wavelet_mutual_information
 from cwmi_jax.pyramid import SteerablePyramid, reconstruct, steerable_pyramid
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "steerable_pyramid",
     "wavelet_conditional_log_det",
     "wavelet_distance",
+    "wavelet_gain",
     "wavelet_mutual_information",
 ]

@@ -40,6 +40,16 @@ def adjoint(matrix: jax.Array) -> jax.Array:
     return jnp.conj(jnp.swapaxes(matrix, -1, -2))
 
 
+def diagonal(values: jax.Array, size: int) -> jax.Array:
+    """Multiples `[..., K, K]` of the identity."""
+    return values[..., None, None] * np.eye(size, dtype=values.dtype).reshape([1] * values.ndim + [size, size])
+
+
+def trace(matrix: jax.Array) -> jax.Array:
+    """Real trace of the last two axes."""
+    return jnp.trace(matrix.real, axis1=-2, axis2=-1)
+
+
 def sweep(matrix: jax.Array, pivots: int, floor: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sweeps Hermitian positive semi-definite matrices on their first `pivots` rows.
 
@@ -95,9 +105,9 @@ def condition(
     dp: jax.Array,
     pp: jax.Array,
     gain: jax.Array,
-    epsilon: float,
+    epsilon: float | jax.Array,
     known: jax.Array,
-    ridge: float = 0.0,
+    ridge: float | jax.Array = 0.0,
 ) -> Conditional:
     """Conditional covariance of y, from the sums of the residual `d = y - gain p`.
 
@@ -112,26 +122,27 @@ def condition(
         dp: `[..., K, K]`, of d and p.
         pp: `[..., K, K]`, of p.
         gain: `[...]`, real.
-        epsilon: `e`, added to the diagonal of S_pp.
+        epsilon: `e`, added to the diagonal of S_pp, a number or `[...]`.
         known: `[...]`, bool; elsewhere log determinant and inverse are 0.
-        ridge: added to the diagonal of S_y|p before its determinant and inverse are taken.
+        ridge: added to the diagonal of S_y|p before its determinant and inverse are taken, a number or `[...]`.
     """
     k = dd.shape[-1]
-    identity = jnp.broadcast_to(jnp.eye(k, dtype=dp.dtype), dp.shape)
+    epsilon, ridge = (jnp.broadcast_to(jnp.asarray(x, gain.dtype), gain.shape) for x in (epsilon, ridge))
+    identity, at_p, at_y = (diagonal(x, k).astype(dp.dtype) for x in (jnp.ones_like(gain), epsilon, ridge))
+    e, a = (x[..., None, None].astype(dp.dtype) for x in (epsilon, gain))
     block = jnp.concatenate(
         [
-            jnp.concatenate([pp + epsilon * identity, adjoint(dp)], axis=-1),
+            jnp.concatenate([pp + at_p, adjoint(dp)], axis=-1),
             jnp.concatenate([dp, dd], axis=-1),
         ],
         axis=-2,
     )
     # No pivot of S_pp + e I lies below e but by rounding.
-    swept, _ = sweep(block, k, jnp.full_like(gain, epsilon / 2))
-    unexplained = epsilon * -swept[..., :k, :k]
+    swept, _ = sweep(block, k, epsilon / 2)
+    unexplained = e * -swept[..., :k, :k]
     regression = swept[..., k:, :k]
-    a = gain[..., None, None].astype(dp.dtype)
     shrinkage = identity - unexplained
-    covariance = swept[..., k:, k:] + a * epsilon * (regression + adjoint(regression)) + a**2 * epsilon * shrinkage
-    scale = jnp.trace(dd.real, axis1=-2, axis2=-1) / k + gain**2 * epsilon
-    log_det, inverse = log_det_and_inverse(covariance + ridge * identity, scale, known)
+    covariance = swept[..., k:, k:] + a * e * (regression + adjoint(regression)) + a**2 * e * shrinkage
+    scale = trace(dd) / k + gain**2 * epsilon
+    log_det, inverse = log_det_and_inverse(covariance + at_y, scale, known)
     return Conditional(log_det, inverse, regression + a * shrinkage, regression - a * unexplained)

@@ -57,7 +57,7 @@ def transform(images: jax.Array) -> jax.Array:
     return rfft(images, images.ndim - 1)
 
 
-def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> LevelSums:
+def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float, noise: float) -> LevelSums:
     """Covariances of all levels, taken of the residual of each level's best gain.
 
     A conditional covariance is a small difference of large numbers whenever p resembles y. What y has left once p is known
@@ -68,8 +68,9 @@ def level_sums(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> 
         p: likewise.
         bank: the filters.
         epsilon: keeps the gain finite where p has no structure.
+        noise: in the bands of p, as a fraction of y's mean power; the gain is that of p so observed.
     """
-    gain = _best_gain(y, p, bank, epsilon)
+    gain = best_gain(y, p, bank, epsilon, noise, sampled=True)
     dd, pp, dp, *imag = einsum(
         "xnlq,qjk->xnljk", _on_any_platform(_residual_sums, bank, y, p, gain), _pairs(bank, gain.dtype)
     )
@@ -126,16 +127,24 @@ def _on_any_platform(function: Callable, bank: FilterBank, *arrays: jax.Array):
     return versions["default"](*arrays) if len(shapes) == 1 else jax.lax.platform_dependent(*arrays, **versions)
 
 
-def _best_gain(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> jax.Array:
-    """`<y, p> / <p, p>` over the bands of each level, `[N, L]`; 0 where p has none.
+def best_gain(
+    y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float, noise: float, *, sampled: bool
+) -> jax.Array:
+    """`<y, p> / (<p, p> + noise <y, y>)` over the bands of each level, `[N, L]`; 0 where p has none.
 
-    Covariances are right for any gain and accurate for a good one, so sums over a sample of the rows are enough.
+    Args:
+        y: spectra `[N, *grid]`.
+        p: likewise.
+        bank: the filters.
+        epsilon: keeps it finite where p has no structure.
+        noise: as a fraction of y's power.
+        sampled: of a sample of the rows alone. Covariances are right for any gain and accurate for a good one.
     """
     dtype = y.real.dtype
     vectors = bank.frequencies(0, dtype, half=True)
     counts = _multiplicity(vectors[-1])
     y, p = (spectrum[..., : counts.size] for spectrum in (y, p))
-    for axis, side in enumerate(bank.shape[:-1]):
+    for axis, side in enumerate(bank.shape[:-1] if sampled else ()):
         rows, share = _sampled_rows(side)
         y, p = (jnp.take(spectrum, rows, axis=axis + 1) for spectrum in (y, p))
         vectors[axis] = np.take(vectors[axis], rows, axis=axis)
@@ -146,6 +155,8 @@ def _best_gain(y: jax.Array, p: jax.Array, bank: FilterBank, epsilon: float) -> 
     scale = np.asarray([[4 / bank.pixels(level) for level in range(bank.levels)]], dtype)
     cross = _contract(y.real * p.real + y.imag * p.imag, weights) * scale
     power = _contract(p.real**2 + p.imag**2, weights) * scale
+    if noise:
+        power = power + noise * _contract(y.real**2 + y.imag**2, weights) * scale
     return cross / (power + bank.orientations * epsilon)
 
 

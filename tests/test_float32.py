@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cwmi_jax import wavelet_conditional_log_det
+from cwmi_jax import wavelet_conditional_log_det, wavelet_mutual_information
 from tests.golden import images, quick_jit, sigmoid
 from tests.versions import enable_x64
 
@@ -142,3 +142,14 @@ def test_straight_stripes_have_a_singular_covariance_and_a_bounded_gradient(name
     slope = gradient(p, stripes)
     assert np.all(np.isfinite(log_det(stripes, p)))
     assert np.linalg.norm(slope) <= 10 * np.linalg.norm(gradient(prediction(name, 512), label(512)))
+
+
+noisy = quick_jit(wavelet_mutual_information, static_argnames="noise")
+
+
+@pytest.mark.parametrize("name", [*PREDICTIONS, "on a ramp"])
+def test_information_through_noise(name):
+    """Noise hides what float32 loses, also where a prediction lies on a ramp."""
+    y = label(512)
+    p = on_a_ramp(y.astype(np.float64)).astype(np.float32) if name == "on a ramp" else prediction(name, 512)
+    assert_allclose(noisy(y, p, noise=0.01), in_float64(noisy, y, p, noise=0.01), atol=2e-4, rtol=0)

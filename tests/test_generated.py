@@ -73,11 +73,13 @@ def explicit_bands(image, level, orientations, complex_valued):
     return (bands if complex_valued else (phase * bands).real) * 2 ** (image.ndim * (level - 1) / 2)
 
 
-def explicit_covariances(y, p, level, *, orientations, complex_valued, epsilon):
-    """S_yy and S_y|p."""
+def explicit_covariances(y, p, level, *, orientations, complex_valued, epsilon, noise=0.0):
+    """S_yy and S_y|p, both observed through noise."""
     of_y, of_p = (explicit_bands(image, level, orientations, complex_valued) for image in (y, p))
     yy, pp, yp = (a @ b.conj().T for a, b in ((of_y, of_y), (of_p, of_p), (of_y, of_p)))
-    return yy, yy - yp @ np.linalg.solve(pp + epsilon * np.eye(orientations), yp.conj().T)
+    added = noise * np.trace(yy).real / orientations * np.eye(orientations)
+    left = yy - yp @ np.linalg.solve(pp + added + epsilon * np.eye(orientations), yp.conj().T)
+    return yy + added, left + added
 
 
 def has_structure(y, yy):
@@ -351,10 +353,12 @@ def generate_pair(bank, rng):
     return y, rng.choice([-2, 0, 0.5]) * y + rng.uniform(-1, 1, bank.shape)
 
 
-@generated(banks(), st.sampled_from([5e-4, 1e-2, 1.0]), st.booleans(), seeds, examples=8)
-def test_log_dets_and_information_are_those_of_explicit_bands(bank, epsilon, masked, seed):
+@generated(
+    banks(), st.sampled_from([5e-4, 1e-2, 1.0]), st.sampled_from([0.0, 0.01, 1.0]), st.booleans(), seeds, examples=8
+)
+def test_log_dets_and_information_are_those_of_explicit_bands(bank, epsilon, noise, masked, seed):
     rng = np.random.default_rng(seed)
-    settings = dict(spatial_dims=len(bank.shape), epsilon=epsilon, **bank.settings)
+    settings = dict(spatial_dims=len(bank.shape), epsilon=epsilon, noise=noise, **bank.settings)
 
     @quick_jit
     def program(y, p, where):
@@ -367,7 +371,7 @@ def test_log_dets_and_information_are_those_of_explicit_bands(bank, epsilon, mas
             where = rng.random(y.shape) < rng.choice([0.7, 1]) if masked else np.ones(y.shape, bool)
             pairs = zip(y * where, p * where, strict=True)
             of_y, conditional = np.stack(
-                [explicit_log_dets(*pair, epsilon=epsilon, **bank.settings) for pair in pairs], 1
+                [explicit_log_dets(*pair, epsilon=epsilon, noise=noise, **bank.settings) for pair in pairs], 1
             )
             y, p = (np.where(where, image, np.nan).reshape(*bank.leading, *bank.shape) for image in (y, p))
             results = program(y, p, where.reshape(y.shape) if masked else None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cwmi_jax import wavelet_conditional_log_det, wavelet_mutual_information
+from cwmi_jax import steerable_pyramid, wavelet_conditional_log_det, wavelet_gain, wavelet_mutual_information
 from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, sigmoid, softmax, volume
 from tests.versions import enable_x64
 
@@ -15,9 +15,10 @@ PRECISIONS = [(np.float64, 1e-6), (np.float32, 3e-5)]
 FUNCTIONS = [wavelet_conditional_log_det, wavelet_mutual_information]
 
 _jit = functools.partial(
-    quick_jit, static_argnames=("levels", "orientations", "spatial_dims", "complex_valued", "epsilon")
+    quick_jit, static_argnames=("levels", "orientations", "spatial_dims", "complex_valued", "epsilon", "noise")
 )
 log_det, information = _jit(wavelet_conditional_log_det), _jit(wavelet_mutual_information)
+gain = quick_jit(wavelet_gain, static_argnames=("levels", "spatial_dims", "epsilon"))
 
 
 def both_eager(y, p, **settings):
@@ -149,6 +150,76 @@ def test_where_sets_both_images_to_zero(x64):
     assert_allclose(values, expected_values, rtol=1e-9)
     assert_array_equal(gradient[~where], 0)
     assert_allclose(gradient[where], expected_gradient[where], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("noise", [1e-3, 0.01, 0.5])
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_bounds_what_even_the_label_itself_tells(x64, kind, noise):
+    """Of a signal of power s through noise t twice, s / (t (2 + t / s)) is the ratio of signal and noise.
+
+    One band alone, whose power is that of the label.
+    """
+    y, _ = pair()
+    settings = dict(levels=2, orientations=1, complex_valued=kind == "complex", epsilon=1e-12)
+    most = np.log1p(1 / (noise * (2 + noise)))
+    assert_allclose(information(y, y, noise=noise, **settings), most, rtol=1e-6)
+    assert_allclose(information(y, 1 - y, noise=noise, **settings), most, rtol=1e-6)
+
+
+def test_through_noise_the_scale_of_the_prediction_counts_and_that_of_both_does_not(x64):
+    y, p = pair()
+    settings = dict(levels=2, noise=0.01, epsilon=1e-12)
+    by_scale = np.stack([information(y, scale * y, **settings) for scale in (0.01, 0.1, 0.5, 1, 10)])
+    assert (np.diff(by_scale, axis=0) > 0.05).all()
+    assert (by_scale[0] < 0.2).all()
+    expected = information(y, p, **settings)
+    assert_allclose(information(100 * y, 100 * p, **settings), expected, rtol=1e-9)
+    twice = [np.concatenate([image, image], axis=1) for image in (y, p)]
+    assert_allclose(information(*twice, **settings), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_noise_tells_nothing_of_a_label_without_structure(value):
+    p = sigmoid(images(64, 64)[1]).astype(np.float32)
+    conditional, shared, gradient = both_and_gradient(np.full_like(p, value), p, noise=0.1)
+    assert_array_equal([conditional, shared], np.zeros((2, 1, 4)))
+    assert_array_equal(gradient, np.zeros_like(p))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=case_name)
+def test_a_gain_is_that_of_least_squares_of_the_bands(dtype, tolerance):
+    with enable_x64(True):
+        y, p = pair(47, 38)
+        bands = [[np.asarray(level) for level in steerable_pyramid(image, levels=3).bands] for image in (y, p)]
+    with enable_x64(dtype == np.float64):
+        result = gain(y.astype(dtype), p.astype(dtype), levels=3, epsilon=1e-12)
+    expected = [
+        [np.vdot(b[i], a[i]).real / np.vdot(b[i], b[i]).real for a, b in zip(*bands, strict=True)] for i in range(2)
+    ]
+    assert result.dtype == dtype
+    assert_allclose(result, expected, rtol=tolerance)
+
+
+@pytest.mark.parametrize(("offset", "scale"), [(0, 1), (1, -1), (0.2, 0.6), (0.8, -0.6)])
+def test_a_gain_undoes_a_scale(x64, offset, scale):
+    y, _ = pair()
+    assert_allclose(gain(y, offset + scale * y, levels=2, epsilon=1e-12), 1 / scale, rtol=1e-9)
+
+
+def test_there_is_no_gain_without_structure_nor_of_what_is_masked():
+    y, p = (image.astype(np.float32) for image in pair())
+    for flat in (np.zeros_like(y), np.ones_like(y)):
+        assert_array_equal(gain(flat, p, levels=2), np.zeros((2, 2)))
+        assert_array_equal(gain(y, flat, levels=2), np.zeros((2, 2)))
+    where = np.ones(y.shape, bool)
+    where[:, 9:20] = False
+    hidden = [np.where(where, image, np.nan) for image in (y, p)]
+    assert_allclose(gain(*hidden, levels=2, where=where), gain(y * where, p * where, levels=2), rtol=1e-6)
+
+
+def test_a_gain_of_volumes_is_that_of_solids(x64):
+    y = volume(8, 12, 16)[0].astype(float)
+    assert_allclose(gain(y, 2 - 4 * y, levels=1, spatial_dims=3, epsilon=1e-12), [-0.25], rtol=1e-9)
 
 
 @pytest.mark.parametrize("leading", [(), (4,), (2, 1, 2)])

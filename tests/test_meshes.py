@@ -15,6 +15,7 @@ from cwmi_jax import (
     steerable_pyramid,
     wavelet_conditional_log_det,
     wavelet_distance,
+    wavelet_gain,
     wavelet_mutual_information,
 )
 from cwmi_jax.metrics import confusion_matrix
@@ -38,6 +39,8 @@ def assert_same(result, expected, rtol=1e-5):
 FUNCTIONS = {
     "conditional": functools.partial(wavelet_conditional_log_det, **SETTINGS),
     "information": functools.partial(wavelet_mutual_information, **SETTINGS),
+    "gain": functools.partial(wavelet_gain, levels=SETTINGS["levels"]),
+    "noisy": functools.partial(wavelet_mutual_information, noise=0.1, **SETTINGS),
     "distance": functools.partial(wavelet_distance, kind="l1", **SETTINGS),
     "pyramid": lambda y, p: steerable_pyramid(y * p, **SETTINGS),
     "reconstruction": lambda y, p: reconstruct(steerable_pyramid(y + p, **SETTINGS)),

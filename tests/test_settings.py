@@ -40,6 +40,11 @@ def calls():
     for name in ("wavelet_conditional_log_det", "wavelet_mutual_information", "wavelet_distance"):
         yield name, getattr(cwmi_jax, name), of_images(name)
     yield (
+        "wavelet_gain",
+        cwmi_jax.wavelet_gain,
+        lambda **settings: cwmi_jax.wavelet_gain(MASK, MASK, **{"levels": 1} | settings),
+    )
+    yield (
         "steerable_pyramid",
         cwmi_jax.steerable_pyramid,
         lambda **settings: cwmi_jax.steerable_pyramid(MASK, **SMALL | settings),
@@ -68,7 +73,7 @@ INTEGERS = {
 }
 FLAGS = {"complex_valued", "topology", "per_batch"}
 NAMES = {"reduction", "kind"}
-CONSTANTS = {"epsilon", "w0", "sigma", "boundary_offset"}
+CONSTANTS = {"epsilon", "noise", "w0", "sigma", "boundary_offset"}
 NUMBERS = {"ce_weight", "dice_weight", "smooth", "alpha", "beta", "gamma", "rmi_weight"}
 MADE_OF = [*INTEGERS, *FLAGS, *NAMES, *CONSTANTS]
 
@@ -156,6 +161,7 @@ def test_numbers_that_mean_nothing_are_named(name, setting):
         ("rmi", "rmi_weight", 2, "rmi_weight must be within 0..1, got 2"),
         ("cldice", "smooth", 0, "smooth must be finite and positive, got 0"),
         ("cwmi", "epsilon", 0.0, "epsilon must be finite and positive, got 0.0"),
+        ("wavelet_mutual_information", "noise", -0.1, "noise must be finite and not negative, got -0.1"),
         ("wavelet_mutual_information", "epsilon", 0, "epsilon must be finite and positive, got 0"),
         ("cldice", "iterations", -1, "iterations must be 0 or more, got -1"),
         ("ce", "class_weights", [1, np.inf], r"class_weights must be finite and not negative, got \[1, inf\]"),

@@ -91,15 +91,16 @@ def test_gradient_of_the_loss_with_respect_to_probable_labels(x64, inputs):
     check(lambda labels: cwmi_loss(logits, labels, class_weights=None, **SETTINGS), jnp.asarray(labels))
 
 
+@pytest.mark.parametrize("noise", [0, 0.05])
 @pytest.mark.parametrize("complex_valued", [True, False], ids=["complex", "real"])
 @pytest.mark.parametrize("function", [wavelet_conditional_log_det, wavelet_mutual_information])
-def test_gradient_of_the_information_with_respect_to_both_images(x64, function, complex_valued):
+def test_gradient_of_the_information_with_respect_to_both_images(x64, function, complex_valued, noise):
     logits, labels = binary()
     y = labels + 0.1 * np.random.default_rng(0).standard_normal(labels.shape)
     weights = np.array([[1.0, -0.7]])
 
     def total(y, p):
-        levels = function(y, p, complex_valued=complex_valued, **SETTINGS)
+        levels = function(y, p, complex_valued=complex_valued, noise=noise, **SETTINGS)
         return jnp.sum(levels * weights)
 
     check(total, jnp.asarray(y), jnp.asarray(sigmoid(logits[..., 0])))

@@ -1,8 +1,11 @@
 """The paper's Table 1: every loss on every fold, whatever is missing, then tables and tests.
 
 Runs lie in OUTPUT/MODEL-LOSS-foldK. The same command goes on where it was stopped: complete runs are kept, an interrupted
-one is resumed. When all are done, OUTPUT holds table.md, table.csv and report.html. All losses see the same folds, the same
-batches and the same initial weights.
+one is resumed. When all are done, OUTPUT holds table.md, table.csv, images.csv (every score of every test image) and
+report.html. All losses see the same folds, the same batches and the same initial weights.
+
+A loss may stand there with settings of its own, as often as you like: `--losses ce,cwmi,cwmi:ce_weight=20,levels=3` has
+three rows. Names with a dot are settings of the run: `cwmi:model.norm=group`. `--seeds 0,1,2` does all of it for each seed.
 
 Every other flag of `python -m train PRESET`, such as `--folds 5`, `--epochs 10` or `--model.width 16`, changes that setting
 for all runs; `python -m train PRESET --help` lists them. All folds are run unless `--fold 0` says which.
@@ -11,6 +14,7 @@ Example: python -m train.compare --dataset drive --losses ce,rmi,cwmi --folds 3 
 """
 
 import dataclasses
+import itertools
 import os
 import shlex
 import sys
@@ -20,19 +24,19 @@ from typing import Annotated
 
 import tyro
 
-from cwmi_jax.losses import LOSSES
 from train.command_line import fail
-from train.config import Config, numeric_options, to_json
+from train.config import Config, OptionValue, loss_options, to_json
 from train.interruption import Interrupted, leave, stop_signals
 from train.presets import PRESETS
 from train.processes import Stopped, run_in_process
-from train.report import csv_text, failures, markdown
+from train.report import csv_text, failures, images_csv_text, markdown
 from train.report_page import page
-from train.results import RunKey, differing, flat_settings, is_complete, read_rows, read_settings
+from train.results import Part, RunKey, differing, flat_settings, is_complete, read_rows, read_settings
+from train.variants import Variant, parse_variants, with_variant
 from train.whole_files import written_whole
 
 # Settings that this program sets, and the flag that does.
-_OURS = {"--loss.name": "--losses", "--model.name": "--models"}
+_OURS = {"--loss.name": "--losses", "--model.name": "--models", "--seed": "--seeds"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +45,21 @@ class Comparison:
 
     Attributes:
         dataset: preset, as of `python -m train`.
-        losses: names in `cwmi_jax.losses.LOSSES`, with commas between them.
+        losses: names in `cwmi_jax.losses.LOSSES`, with commas between them; `NAME:OPTION=VALUE` for one with settings.
         models: unet, attention_unet, or both with a comma between them.
+        seeds: with commas between them; each has its own split into folds.
         output: folder of the runs and of the tables; runs/compare-DATASET if not given.
-        options: settings of losses, such as `levels 3 orientations 6`; each loss takes those that it knows.
+        options: settings of losses, such as `levels 3 class_weights none`; each loss takes those that it knows.
     """
 
     dataset: str = "demo"
     losses: str = "ce,cwmi"
     models: str = "unet"
+    seeds: str = "0"
     output: str = ""
-    options: Annotated[dict[str, float], tyro.conf.arg(name="loss.options")] = dataclasses.field(default_factory=dict)
+    options: Annotated[dict[str, OptionValue], tyro.conf.arg(name="loss.options")] = dataclasses.field(
+        default_factory=dict
+    )
 
 
 Plan = Mapping[RunKey, Config]
@@ -88,7 +96,8 @@ def cross_validate(config: Config, command: str) -> int:
     Returns:
         Exit status, as of `main`.
     """
-    return _start(_plan(config, [config.model.name], [config.loss.name], config.loss.options), command)
+    variant = Variant(config.loss.name, config.loss.name, config.loss.options, {})
+    return _start(_plan(config, [config.model.name], [variant], [config.seed], {}), command)
 
 
 def _start(plan: Plan, command: str) -> int:
@@ -120,8 +129,9 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
     """
     from train.models import MODELS
 
-    losses = _names("--losses", comparison.losses, LOSSES)
+    variants = parse_variants(comparison.losses)
     models = _names("--models", comparison.models, MODELS)
+    seeds = _seeds(comparison.seeds)
     if comparison.dataset not in PRESETS:
         raise ValueError(f"--dataset must be one of {', '.join(PRESETS)}, got {comparison.dataset!r}")
     for flag in flags:
@@ -129,11 +139,12 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
         if ours:
             raise ValueError(f"{flag} is not for a comparison; use {ours}")
     for option in comparison.options:
-        if not any(option in numeric_options(loss) for loss in losses):
-            raise ValueError(f"--loss.options {option} is of none of the losses {', '.join(losses)}")
+        if not any(option in loss_options(variant.loss) for variant in variants):
+            names = ", ".join(dict.fromkeys(variant.loss for variant in variants))
+            raise ValueError(f"--loss.options {option} is of none of the losses {names}")
     preset = PRESETS[comparison.dataset][1]
     data = dataclasses.replace(preset.data, fold="all")
-    loss = dataclasses.replace(preset.loss, name=losses[0])
+    loss = dataclasses.replace(preset.loss, name=variants[0].loss)
     config: Config = tyro.cli(
         Config,
         args=list(flags),
@@ -142,27 +153,43 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
         config=(tyro.conf.AvoidSubcommands,),
     )
     output = comparison.output or f"runs/compare-{comparison.dataset}"
-    return _plan(dataclasses.replace(config, output=output), models, losses, comparison.options)
+    return _plan(dataclasses.replace(config, output=output), models, variants, seeds, comparison.options)
 
 
-def _plan(config: Config, models: Sequence[str], losses: Sequence[str], options: Mapping[str, float]) -> Plan:
-    """A run for each fold of the config, network and loss; each loss takes the options that it knows."""
+def _plan(
+    config: Config,
+    models: Sequence[str],
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    options: Mapping[str, OptionValue],
+) -> Plan:
+    """A run for each seed, fold of the config, network and variant; each takes the options that its loss knows."""
     data = config.data
+    folds = range(data.folds) if data.fold == "all" else [data.fold]
     plan = {}
-    for fold in range(data.folds) if data.fold == "all" else [data.fold]:
-        for model in models:
-            for loss in losses:
-                folder = Path(config.output) / f"{model}-{loss}-fold{fold}"
-                known = numeric_options(loss)
-                own_options = {name: value for name, value in options.items() if name in known}
-                plan[RunKey(model, loss, fold, folder)] = dataclasses.replace(
-                    config,
-                    output=str(folder),
-                    data=dataclasses.replace(data, fold=fold),
-                    model=dataclasses.replace(config.model, name=model),  # type: ignore[arg-type] # a name in MODELS
-                    loss=dataclasses.replace(config.loss, name=loss, options=own_options),
-                )
+    for seed, fold, model, variant in itertools.product(seeds, folds, models, variants):
+        of_seed = f"-seed{seed}" if len(seeds) > 1 else ""
+        folder = Path(config.output) / f"{model}-{variant.file_name}{of_seed}-fold{fold}"
+        run = dataclasses.replace(
+            config,
+            output=str(folder),
+            seed=seed,
+            data=dataclasses.replace(data, fold=fold),
+            model=dataclasses.replace(config.model, name=model),  # type: ignore[arg-type] # a name in MODELS
+        )
+        key = RunKey(model, variant.name, Part(seed, fold), folder)
+        plan[key] = with_variant(run, variant, options)
     return plan
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"--seeds must be whole numbers with commas between them, got {text!r}") from None
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"--seeds must name each one once, got {text!r}")
+    return seeds
 
 
 def _names(flag: str, text: str, known: Mapping[str, object]) -> list[str]:
@@ -235,7 +262,12 @@ def compare(plan: Plan, runner: Callable[[Config], int], command: str = "") -> i
     try:
         rows = read_rows(list(plan), failed)
         output = next(iter(plan)).folder.parent
-        files = {"table.md": markdown(rows), "table.csv": csv_text(rows), "report.html": page(rows, command)}
+        files = {
+            "table.md": markdown(rows),
+            "table.csv": csv_text(rows),
+            "images.csv": images_csv_text(rows),
+            "report.html": page(rows, command),
+        }
         for name, content in files.items():
             with written_whole(output / name) as partial:
                 partial.write_text(content, encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 import jax
 import tyro
+from jax.typing import ArrayLike
 
 from cwmi_jax.losses import LOSSES
 from train.augmentation import Augmentation
@@ -105,47 +106,105 @@ class ModelConfig:
         _check(divides, "model.groups", f"a divisor of model.width {self.width}", self.groups)
 
 
+CWMI = ("cwmi", "cwmi_real")
+"""Losses of an information term and a cross entropy with the weight `ce_weight`."""
+
+OptionValue = float | str
+"""An option of a loss, as command lines and `config.json` hold it."""
+
+
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
     """What is minimised.
 
     Attributes:
         name: in `cwmi_jax.losses.LOSSES`.
-        options: settings of the loss that differ from its defaults, such as `levels 3 orientations 6`.
+        options: settings of the loss that differ from its defaults, such as `levels 3 class_weights none`.
         cross_entropy_epochs: first epochs of a CWMI loss that take cross entropy alone; other losses have none.
         topology_epoch: epochs of skea_topo before its topology term is added.
     """
 
     name: str = "cwmi"
-    options: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, OptionValue] = dataclasses.field(default_factory=dict)
     cross_entropy_epochs: int = 1
     topology_epoch: int = 20
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown loss or option."""
         _check(self.name in LOSSES, "loss.name", f"one of {', '.join(LOSSES)}", self.name)
-        known = numeric_options(self.name)
         for option, value in self.options.items():
-            _check(option in known, "loss.options", f"of {', '.join(known) or 'none'} for {self.name}", option)
-            _check(math.isfinite(value), f"loss.options {option}", "finite", value)
-            whole = known[option] is float or float(value).is_integer()
-            _check(whole, f"loss.options {option}", "a whole number", value)
+            read_option(self.name, option, value)
         _check(self.cross_entropy_epochs >= 0, "loss.cross_entropy_epochs", "0 or more", self.cross_entropy_epochs)
         _check(self.topology_epoch >= 0, "loss.topology_epoch", "0 or more", self.topology_epoch)
 
     @property
     def first_epochs(self) -> int:
         """Epochs at the start that minimise something simpler."""
-        if self.name in ("cwmi", "cwmi_real"):
+        if self.name in CWMI:
             return self.cross_entropy_epochs
         return self.topology_epoch if self.name == "skea_topo" else 0
 
 
-def numeric_options(name: str) -> dict[str, type[int] | type[float]]:
-    """Options of a loss that are numbers, and which kind."""
-    kinds: dict[Any, type[int] | type[float]] = {int: int, int | None: int, float: float, float | jax.Array: float}
+OptionKind = type[int] | type[float] | tuple[str, ...]
+"""Of a loss's option: a whole number, a number, or one of some words."""
+
+# Of class weights arrays are options too, but not of a command line.
+_OPTION_KINDS: dict[Any, OptionKind] = {
+    int: int,
+    int | None: int,
+    float: float,
+    float | jax.Array: float,
+    bool: ("true", "false"),
+    str | ArrayLike | None: ("balanced", "none"),
+}
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def loss_options(name: str) -> dict[str, OptionKind]:
+    """The options of a loss that a command line can set, and of which kind each is."""
     parameters = inspect.signature(LOSSES[name]).parameters.values()
-    return {p.name: kinds[p.annotation] for p in parameters if p.annotation in kinds and p.name != "spatial_dims"}
+    return {
+        p.name: _OPTION_KINDS[p.annotation]
+        for p in parameters
+        if p.annotation in _OPTION_KINDS and p.name != "spatial_dims"
+    }
+
+
+def read_option(loss: str, option: str, value: OptionValue) -> OptionValue:
+    """An option of a loss as its kind has it: a number, or one of its words.
+
+    Args:
+        loss: name in `LOSSES`.
+        option: name of one of its options.
+        value: a number, a word, or a number as text.
+
+    Raises:
+        ValueError: an unknown option, or a value of another kind.
+    """
+    known = loss_options(loss)
+    _check(option in known, "loss.options", f"of {', '.join(known) or 'none'} for {loss}", option)
+    kind, name = known[option], f"loss.options {option}"
+    if isinstance(kind, tuple):
+        word = str(value).lower()
+        _check(word in kind, name, " or ".join(kind), value)
+        return word
+    try:
+        number = float(value)
+    except ValueError:
+        raise ValueError(f"{name} must be a number, got {value!r}") from None
+    _check(math.isfinite(number), name, "finite", value)
+    if kind is int:
+        _check(number.is_integer(), name, "a whole number", value)
+        return int(number)
+    return number
+
+
+def option_arguments(config: LossConfig) -> dict[str, Any]:
+    """The options of a loss as the arguments of its function."""
+    return {
+        option: _WORDS.get(value, value) if isinstance(value, str) else value
+        for option, value in ((name, read_option(config.name, name, given)) for name, given in config.options.items())
+    }
 
 
 @dataclasses.dataclass(frozen=True)

@@ -133,7 +133,7 @@ class _Loop:
             # The mean follows every batch; in the batches of one step of the optimizer it decays by `ema` once.
             ema = settings.ema ** (1 / settings.accumulate)
             self.steps[phase.first_epoch] = parallel.parallel_train_step(
-                bench.network, bench.optimizer, phase.loss, ema
+                bench.network, bench.optimizer, phase.loss, ema, phase.terms, bench.config.log_steps
             )
         batch = next(self.batches)
         arrays = parallel.share(step_arrays(batch, phase.maps))
@@ -149,7 +149,7 @@ class _Loop:
             return
         first = self.step - len(self.unseen) + 1
         for step, (metrics, names) in enumerate(self.unseen, first):
-            values = parallel.first(metrics)
+            values = parallel.first({name: metrics[name] for name in ("loss", "gradient_norm")})
             if not all(np.isfinite(value) for value in values.values()):
                 self.checkpoints.wait()
                 raise RunError(
@@ -160,7 +160,9 @@ class _Loop:
             self.losses.append(values["loss"])
         if write:
             rate = float(self.bench.schedule(self.step))
-            self.logs.write(self.step, epoch + 1, {**values, "learning_rate": rate})
+            # NaN is what was not observed, or is not there.
+            observed = {name: value for name, value in parallel.first(metrics).items() if np.isfinite(value)}
+            self.logs.write(self.step, epoch + 1, {**observed, "learning_rate": rate})
         self.unseen.clear()
 
     def _end_epoch(self, epoch: int, progress: Progress) -> None:

@@ -1,14 +1,16 @@
 """Which loss is minimised when: the loss of a run, and the epochs at its start that take another."""
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from cwmi_jax.losses import LOSSES, MAPS
-from train.config import LossConfig, numeric_options
+from train.config import CWMI, LossConfig, option_arguments
+from train.terms import Terms
 
 
 class Phase(NamedTuple):
@@ -19,12 +21,14 @@ class Phase(NamedTuple):
         name: for the logs.
         loss: function of logits, labels, `where` and the maps.
         maps: keywords of `loss` that take a map of each image.
+        terms: of a CWMI loss, to be observed; None for others.
     """
 
     first_epoch: int
     name: str
     loss: Callable[..., jax.Array]
     maps: tuple[str, ...]
+    terms: Terms | None = None
 
 
 def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
@@ -34,11 +38,13 @@ def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
         config: of the loss.
         spatial_dims: of the images, 2 or 3.
     """
-    kinds = numeric_options(config.name)
-    options: dict[str, Any] = {name: kinds[name](value) for name, value in config.options.items()}
-    loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **options)
+    loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config))
     maps = tuple(MAPS.get(config.name, ()))
-    whole = Phase(config.first_epochs, config.name, loss, maps)
+    terms = None
+    if config.name in CWMI:
+        information = functools.partial(loss, ce_weight=0.0)
+        terms = Terms(information, inspect.signature(loss).parameters["levels"].default, spatial_dims)
+    whole = Phase(config.first_epochs, config.name, loss, maps, terms)
     if not config.first_epochs:
         return [whole]
     if config.name == "skea_topo":

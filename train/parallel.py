@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import multihost
 
 from train.steps import Arrays, TrainState, eval_step, predict_step, train_step
+from train.terms import Terms
 
 AXIS = "batch"
 
@@ -86,10 +87,24 @@ def share(batch: Arrays) -> Arrays:
 
 
 def parallel_train_step(
-    network: nn.Module, optimizer: optax.GradientTransformation, loss: Callable[..., jax.Array], ema: float
+    network: nn.Module,
+    optimizer: optax.GradientTransformation,
+    loss: Callable[..., jax.Array],
+    ema: float,
+    terms: Terms | None = None,
+    observe_steps: int = 1,
 ) -> Callable[[TrainState, Arrays], tuple[TrainState, Arrays]]:
     """`train_step` on all devices, of a replicated state, which it uses up, and a shared batch."""
-    step = functools.partial(train_step, network=network, optimizer=optimizer, loss=loss, ema=ema, axis_name=AXIS)
+    step = functools.partial(
+        train_step,
+        network=network,
+        optimizer=optimizer,
+        loss=loss,
+        ema=ema,
+        terms=terms,
+        observe_steps=observe_steps,
+        axis_name=AXIS,
+    )
     return jax.pmap(step, axis_name=AXIS, donate_argnums=0)
 
 

@@ -1,7 +1,8 @@
 """The paper's Table 1 from the folders of finished runs, in Markdown and in CSV; nothing is trained or changed here.
 
 A row is a network and a loss, a column a score: its mean over the test images of a fold, then mean and sample standard
-deviation over the folds.
+deviation over the folds,
+and over the seeds where there are several.
 """
 
 import csv
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from train.results import Row
+from train.results import Part, Row
 from train.significance import PairedTest, holm, paired_t_test
 
 
@@ -56,7 +57,7 @@ REFERENCE_LOSS = "ce"
 
 
 class Difference(NamedTuple):
-    """A loss against the reference, in one metric, over the test images of all folds.
+    """A loss against the reference, in one metric, over the test images of all folds; seeds are averaged first.
 
     Attributes:
         row: the loss.
@@ -80,7 +81,7 @@ def metrics_of(rows: Sequence[Row], metrics: Sequence[Metric]) -> list[Metric]:
 
 
 def over_folds(row: Row, metric: Metric) -> tuple[float, float] | None:
-    """Mean and sample standard deviation over folds (NaN for one fold); None where a fold failed."""
+    """Mean and sample standard deviation over folds and seeds (NaN for one run); None where one failed."""
     if row.failed:
         return None
     values = [run.result["mean"][metric.name] for run in row.runs.values()]
@@ -106,19 +107,31 @@ def is_best(row: Row, rows: Sequence[Row], metric: Metric) -> bool:
 
 
 def seconds(row: Row) -> str:
-    """Whole seconds of training, mean over folds; "-" where a fold failed or did not say."""
+    """Whole seconds of training, mean over the runs; "-" where one failed or did not say."""
     of_folds = [run.result["seconds"] for run in row.runs.values()]
     return "-" if row.failed or None in of_folds else f"{np.mean(of_folds):.0f}"
 
 
+def part_name(part: Part, rows: Sequence[Row]) -> str:
+    """Fold and, where there are several, seed, in words."""
+    several = len({part.seed for row in rows for part in row.parts}) > 1
+    return f"fold {part.fold}, seed {part.seed}" if several else f"fold {part.fold}"
+
+
 def note(rows: Sequence[Row]) -> str:
     """What the numbers of the table are, in words."""
-    folds = sorted({fold for row in rows for fold in (*row.runs, *row.failed)})
-    images = {run.key.fold: len(run.images) for row in rows for run in row.runs.values()}
-    over = f"over {len(folds)} folds" if len(folds) > 1 else f"of fold {folds[0]} alone, so without a spread"
-    spread = "Mean ± sample standard deviation" if len(folds) > 1 else "Mean"
+    parts = sorted({part for row in rows for part in row.parts})
+    seeds = len({part.seed for part in parts})
+    folds = len({part.fold for part in parts})
+    images = {name for row in rows for run in row.runs.values() for name in run.images}
+    over = f"over {folds} folds" if folds > 1 else f"of fold {parts[0].fold} alone"
+    if seeds > 1:
+        over += f" and {seeds} seeds"
+    if len(parts) == 1:
+        over += ", so without a spread"
+    spread = "Mean ± sample standard deviation" if len(parts) > 1 else "Mean"
     return (
-        f"{spread} {over} ({sum(images.values())} test images). ↑ more is better, ↓ less is better; "
+        f"{spread} {over} ({len(images)} test images). ↑ more is better, ↓ less is better; "
         "best in bold. VI in bits, HD (modified Hausdorff) in pixels. Seconds: training of one fold."
     )
 
@@ -126,7 +139,9 @@ def note(rows: Sequence[Row]) -> str:
 def failures(rows: Sequence[Row]) -> list[str]:
     """A sentence for each run that failed."""
     return [
-        f"{row.model} with {row.loss}, fold {fold}: {reason}" for row in rows for fold, reason in row.failed.items()
+        f"{row.model} with {row.loss}, {part_name(part, rows)}: {reason}"
+        for row in rows
+        for part, reason in row.failed.items()
     ]
 
 
@@ -150,39 +165,54 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """All scores in full precision: a line for each fold, then `mean` and `deviation` over the folds.
+    """All scores in full precision: a line for each seed and fold, then `mean` and `deviation` over them.
 
     Args:
         rows: of `read_rows`.
 
     Returns:
-        CSV with a header; empty cells where a fold failed.
+        CSV with a header; empty cells where a run failed.
     """
     metrics = metrics_of(rows, (*TABLE_1, *FURTHER))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["loss", "network", "fold", *(metric.name for metric in metrics), "seconds", "best_epoch", "images"]
+        ["loss", "network", "seed", "fold", *(metric.name for metric in metrics), "seconds", "best_epoch", "images"]
     )
     for row in rows:
-        for fold in sorted({*row.runs, *row.failed}):
+        for part in row.parts:
             values: list[Any] = [""] * (len(metrics) + 3)
-            if fold in row.runs:
-                result = row.runs[fold].result
+            if part in row.runs:
+                result = row.runs[part].result
                 values = [result["mean"][metric.name] for metric in metrics]
                 values += [result["seconds"], result["best_epoch"], result["images"]]
-            writer.writerow([row.loss, row.model, fold, *values])
-        for part, name in enumerate(("mean", "deviation")):
+            writer.writerow([row.loss, row.model, part.seed, part.fold, *values])
+        for number, name in enumerate(("mean", "deviation")):
             scores = [over_folds(row, metric) for metric in metrics]
-            values = ["" if score is None or np.isnan(score[part]) else score[part] for score in scores]
-            writer.writerow([row.loss, row.model, name, *values, "", "", ""])
+            values = ["" if score is None or np.isnan(score[number]) else score[number] for score in scores]
+            writer.writerow([row.loss, row.model, "", name, *values, "", "", ""])
+    return text.getvalue()
+
+
+def images_csv_text(rows: Sequence[Row]) -> str:
+    """The scores of every test image of every complete run, in full precision, from which all else can be computed."""
+    metrics = metrics_of(rows, (*TABLE_1, *FURTHER))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["loss", "network", "seed", "fold", "image", *(metric.name for metric in metrics)])
+    for row in rows:
+        for part, run in sorted(row.runs.items()):
+            for name, scores in run.images.items():
+                values = [scores[metric.name] for metric in metrics]
+                writer.writerow([row.loss, row.model, part.seed, part.fold, name, *values])
     return text.getvalue()
 
 
 def differences(rows: Sequence[Row]) -> list[Difference]:
     """Paired t-tests over the test images of all folds: each loss against the reference, with the same network.
 
-    The reference is cross entropy, or else the first loss; rows with a fold that failed are left out.
+    Of several seeds an image's mean score counts, once. The reference is cross entropy, or else the first loss; rows with a
+    run that failed are left out.
 
     Args:
         rows: of `read_rows`.
@@ -205,5 +235,9 @@ def differences(rows: Sequence[Row]) -> list[Difference]:
 
 
 def _images(row: Row, order: Row, metric: Metric) -> list[float]:
-    """Scores of all test images, in the order of `order`."""
-    return [row.runs[fold].images[name][metric.name] for fold, run in order.runs.items() for name in run.images]
+    """Scores of all test images, means over seeds, in the order of `order`."""
+    scores: dict[str, list[float]] = {name: [] for run in order.runs.values() for name in run.images}
+    for run in row.runs.values():
+        for name, of_image in run.images.items():
+            scores[name].append(of_image[metric.name])
+    return [float(np.mean(of_seeds)) for of_seeds in scores.values()]

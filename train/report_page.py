@@ -21,9 +21,10 @@ from train.report import (
     metrics_of,
     note,
     over_folds,
+    part_name,
     seconds,
 )
-from train.results import Row, own_settings, shared_settings
+from train.results import Part, Row, own_settings, shared_settings
 from train.significance import LEVEL
 
 EXAMPLES = 3
@@ -103,15 +104,24 @@ def _score_table(rows: Sequence[Row], metrics: Sequence[Metric]) -> str:
 def _fold_table(rows: Sequence[Row], metrics: Sequence[Metric]) -> str:
     lines = []
     for row in rows:
-        for fold in sorted({*row.runs, *row.failed}):
-            run = row.runs.get(fold)
+        for part in row.parts:
+            run = row.runs.get(part)
             values = ["-"] * (len(metrics) + 3)
             if run is not None:
                 values = [f"{run.result['mean'][metric.name]:.{metric.digits}f}" for metric in metrics]
                 took = run.result["seconds"]
                 values += ["-" if took is None else f"{took:.0f}", str(run.result["best_epoch"]), str(len(run.images))]
-            lines.append([escape(row.loss), escape(row.model), str(fold), *values])
-    header = ["loss", "network", "fold", *(metric.heading for metric in metrics), "seconds", "best epoch", "images"]
+            lines.append([escape(row.loss), escape(row.model), str(part.seed), str(part.fold), *values])
+    header = [
+        "loss",
+        "network",
+        "seed",
+        "fold",
+        *(metric.heading for metric in metrics),
+        "seconds",
+        "best epoch",
+        "images",
+    ]
     return _table(header, lines, 2)
 
 
@@ -236,29 +246,29 @@ def _caution(tests: Sequence[Difference], neighbours: bool) -> str:
     return warning + "".join(f'<p class="soft">{text}</p>' for text in texts)
 
 
-def examples(rows: Sequence[Row]) -> list[tuple[int, str]]:
+def examples(rows: Sequence[Row]) -> list[tuple[Part, str]]:
     """Images of which every complete run of their fold has a panel: the first of each fold, then the second, and so on.
 
     Returns:
-        Fold and name of at most `EXAMPLES` images.
+        Seed and fold, and name, of at most `EXAMPLES` images.
     """
-    common: dict[int, list[str]] = {}
-    for fold in sorted({fold for row in rows for fold in row.runs}):
-        folders = [row.runs[fold].key.folder for row in rows if fold in row.runs]
+    common: dict[Part, list[str]] = {}
+    for part in sorted({part for row in rows for part in row.runs}):
+        folders = [row.runs[part].key.folder for row in rows if part in row.runs]
         names = [{path.stem for path in (folder / "panels").glob("*.png")} for folder in folders]
-        common[fold] = sorted(set.intersection(*names))
-    ranked = sorted((rank, fold, name) for fold, names in common.items() for rank, name in enumerate(names))
-    return [(fold, name) for _, fold, name in ranked[:EXAMPLES]]
+        common[part] = sorted(set.intersection(*names))
+    ranked = sorted((rank, part, name) for part, names in common.items() for rank, name in enumerate(names))
+    return [(part, name) for _, part, name in ranked[:EXAMPLES]]
 
 
 def _examples(rows: Sequence[Row]) -> str:
     parts = []
-    for fold, name in examples(rows):
-        parts.append(f"<h3>{escape(name)} (fold {fold})</h3>")
+    for part, name in examples(rows):
+        parts.append(f"<h3>{escape(name)} ({part_name(part, rows)})</h3>")
         for row in rows:
-            if fold not in row.runs:
+            if part not in row.runs:
                 continue
-            run = row.runs[fold]
+            run = row.runs[part]
             content = base64.b64encode((run.key.folder / "panels" / f"{name}.png").read_bytes()).decode()
             scores = run.images.get(name, {})
             shown = ", ".join(f"{m.name} {scores[m.name]:.{m.digits}f}" for m in TABLE_1 if m.name in scores)
@@ -287,9 +297,11 @@ def _own_settings(rows: Sequence[Row], shared: Mapping[str, Any]) -> str:
 
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
-        return " ".join(f"{name} {number:g}" for name, number in value.items()) or "none"
+        return " ".join(f"{name} {_plain(option)}" for name, option in value.items()) or "none"
     if isinstance(value, list):
         return " x ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value) or "none"

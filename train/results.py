@@ -7,12 +7,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from train.config import SHOWN_ONLY, flat_settings, from_json, to_json
+from train.variants import parse_variant
 
 SCORES = ("mIoU", "mDice", "VI", "ARI", "HD")
 """Scores of the paper's Table 1, which every result has."""
 
-_OF_A_FOLD = (*SHOWN_ONLY, "data.fold")
-_OF_A_ROW = (*_OF_A_FOLD, "model.name", "loss.")
+_OF_A_PART = (*SHOWN_ONLY, "data.fold", "seed")
+_OF_A_ROW = (*_OF_A_PART, "model.name", "loss.")
+
+
+class Part(NamedTuple):
+    """Which of the runs of a row.
+
+    Attributes:
+        seed: of the split, the weights and the batches.
+        fold: which part of the images was tested.
+    """
+
+    seed: int
+    fold: int
 
 
 class RunKey(NamedTuple):
@@ -20,14 +33,14 @@ class RunKey(NamedTuple):
 
     Attributes:
         model: name of the network.
-        loss: name of the loss.
-        fold: which part was tested.
+        loss: name of the variant, see `train.variants`; often that of a loss.
+        part: seed and fold.
         folder: of the run.
     """
 
     model: str
     loss: str
-    fold: int
+    part: Part
     folder: Path
 
 
@@ -48,19 +61,24 @@ class Run(NamedTuple):
 
 
 class Row(NamedTuple):
-    """All folds of one network with one loss.
+    """All folds and seeds of one network with one variant of a loss.
 
     Attributes:
         model: name of the network.
-        loss: name of the loss.
-        runs: by fold; those that failed are left out.
-        failed: fold -> why.
+        loss: name of the variant.
+        runs: by seed and fold; those that failed are left out.
+        failed: seed and fold -> why.
     """
 
     model: str
     loss: str
-    runs: dict[int, Run]
-    failed: dict[int, str]
+    runs: dict[Part, Run]
+    failed: dict[Part, str]
+
+    @property
+    def parts(self) -> list[Part]:
+        """Seeds and folds, in order, of all runs, also of those that failed."""
+        return sorted({*self.runs, *self.failed})
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -107,17 +125,18 @@ def read_rows(keys: Sequence[RunKey], failed: Mapping[Path, str]) -> list[Row]:
     missing = [key.folder for key in keys if key.folder not in failed and not is_complete(key.folder)]
     if missing:
         raise ValueError(f"no result of {', '.join(map(str, missing))}; train and test there first")
+    own = {name for key in keys for name in parse_variant(key.loss).settings}
     rows: dict[tuple[str, str], Row] = {}
     first: Run | None = None
     for key in keys:
         row = rows.setdefault((key.model, key.loss), Row(key.model, key.loss, {}, {}))
         if key.folder in failed:
-            row.failed[key.fold] = failed[key.folder]
+            row.failed[key.part] = failed[key.folder]
             continue
-        run = row.runs[key.fold] = _read_run(key)
+        run = row.runs[key.part] = _read_run(key)
         first = first or run
-        _check_alike(first, run, _OF_A_ROW)
-        _check_alike(next(iter(row.runs.values())), run, _OF_A_FOLD)
+        _check_alike(first, run, (*_OF_A_ROW, *own))
+        _check_alike(next(iter(row.runs.values())), run, _OF_A_PART)
     _check_images(list(rows.values()))
     return list(rows.values())
 
@@ -126,7 +145,7 @@ def _read_run(key: RunKey) -> Run:
     folder = key.folder
     try:
         result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-        found = (result["model"], result["loss"], result["fold"])
+        found = (result["model"], result["loss"], Part(result["seed"], result["fold"]))
         with (folder / "test.csv").open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
         images = {line["name"]: {name: float(line[name]) for name in line if name != "name"} for line in lines}
@@ -136,8 +155,11 @@ def _read_run(key: RunKey) -> Run:
         raise ValueError(f"cannot read the result in {folder}: {type(error).__name__}: {error}") from error
     if lacking:
         raise ValueError(f"the result in {folder} lacks {', '.join(lacking)}")
-    if found != (key.model, key.loss, key.fold):
-        raise ValueError(f"{folder} holds {found[0]} with {found[1]}, fold {found[2]}, and not what its name says")
+    if found != (key.model, parse_variant(key.loss).loss, key.part):
+        model, loss, part = found
+        raise ValueError(
+            f"{folder} holds {model} with {loss}, fold {part.fold}, seed {part.seed}, and not what its name says"
+        )
     if not len(images) == len(lines) == expected:
         raise ValueError(
             f"{folder / 'test.csv'} must name {expected} images, got {len(images)} names in {len(lines)} lines"
@@ -152,9 +174,9 @@ def _check_alike(first: Run, run: Run, but: Sequence[str]) -> None:
 
 
 def _check_images(rows: Sequence[Row]) -> None:
-    tested: dict[int, Run] = {}
+    tested: dict[Part, Run] = {}
     for run in (run for row in rows for run in row.runs.values()):
-        first = tested.setdefault(run.key.fold, run)
+        first = tested.setdefault(run.key.part, run)
         odd = sorted(first.images.keys() ^ run.images.keys())
         if odd:
             raise ValueError(f"{run.key.folder} and {first.key.folder} were not tested on the same images: {odd[0]!r}")
@@ -173,7 +195,8 @@ def shared_settings(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def own_settings(row: Row, shared: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of the loss of a row that not all runs share."""
+    """The settings of a row that not all runs share, but for its network."""
     run = next(iter(row.runs.values()), None)
     settings = run.settings if run else {}
-    return {name: value for name, value in settings.items() if name.startswith("loss.") and name not in shared}
+    hidden = (*_OF_A_PART, "model.name")
+    return {name: value for name, value in settings.items() if name not in shared and name not in hidden}

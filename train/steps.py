@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from cwmi_jax.metrics import confusion_matrix, dice_from_confusion, iou_from_confusion
+from train.terms import Terms, observe
 
 Arrays = dict[str, Any]
 
@@ -69,6 +70,8 @@ def train_step(
     optimizer: optax.GradientTransformation,
     loss: Callable[..., jax.Array],
     ema: float,
+    terms: Terms | None = None,
+    observe_steps: int = 1,
     axis_name: str | None = None,
 ) -> tuple[TrainState, Arrays]:
     """Takes one step.
@@ -81,20 +84,31 @@ def train_step(
         optimizer: of `train.optimizer`.
         loss: function of logits, labels, `where` and the maps, a scalar.
         ema: decay of the running mean of parameters, if the state has one.
+        terms: of the loss, which are observed; None for none.
+        observe_steps: every how many steps.
         axis_name: of the devices that share the batch in equal parts; None for one.
 
     Returns:
-        The state after it; `loss` before it, and `gradient_norm` before clipping, scalars over the whole batch.
+        The state after it; `loss` before it, `gradient_norm` before clipping, and with `terms` what `train.terms.observe`
+        finds, scalars over the whole batch.
     """
 
-    def objective(params: Any) -> tuple[jax.Array, Any]:
+    def forward(params: Any) -> tuple[jax.Array, Any]:
         logits, updates = network.apply(
             {"params": params, "batch_stats": state.statistics}, batch["images"], train=True, mutable=["batch_stats"]
         )
-        value = loss(logits, batch["labels"], where=batch["where"], **batch["maps"])
-        return value, updates.get("batch_stats", {})
+        return logits, updates.get("batch_stats", {})
 
-    (value, statistics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    def objective(logits: jax.Array) -> jax.Array:
+        return loss(logits, batch["labels"], where=batch["where"], **batch["maps"])
+
+    logits, pull_back, statistics = jax.vjp(forward, state.params, has_aux=True)
+    value, of_logits = jax.value_and_grad(objective)(logits)
+    (gradients,) = pull_back(of_logits)
+    observed: Arrays = {}
+    if terms is not None:
+        due = (state.step + 1) % observe_steps == 0
+        observed = observe(terms, batch, logits, of_logits, due=due, axis_name=axis_name)
     if axis_name is not None:
         value, gradients, statistics = jax.lax.pmean((value, gradients, statistics), axis_name)
     updates, optimizer_state = optimizer.update(gradients, state.optimizer, state.params)
@@ -103,7 +117,7 @@ def train_step(
     after = state.replace(
         step=state.step + 1, params=params, statistics=statistics, optimizer=optimizer_state, ema=mean
     )
-    return after, {"loss": value, "gradient_norm": optax.tree.norm(gradients)}
+    return after, {"loss": value, "gradient_norm": optax.tree.norm(gradients), **observed}
 
 
 def predict_step(state: TrainState, images: jax.Array, *, network: nn.Module) -> jax.Array:

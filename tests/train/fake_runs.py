@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from train.config import Config, DataConfig, LossConfig, ModelConfig, to_json
-from train.results import RunKey, read_rows
+from train.results import Part, RunKey, read_rows
 
 METRICS = ("mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE")
 
@@ -44,6 +44,7 @@ def write_run(config: Config, scores: dict[str, list[float]], *, panels: tuple[s
         "model": config.model.name,
         "loss": config.loss.name,
         "fold": config.data.fold,
+        "seed": config.seed,
         "images": count,
         "best_step": 30,
         "best_epoch": 3,
@@ -60,7 +61,7 @@ def rows_of(folder, scores, failed=()):
     keys, reasons = [], {}
     for (model, loss), folds in scores.items():
         for fold, of_fold in enumerate(folds):
-            keys.append(RunKey(model, loss, fold, folder / f"{model}-{loss}-{fold}"))
+            keys.append(RunKey(model, loss, Part(0, fold), folder / f"{model}-{loss}-{fold}"))
             if (loss, fold) in failed:
                 reasons[keys[-1].folder] = "ended with status 1"
                 continue

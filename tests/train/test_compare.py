@@ -11,6 +11,7 @@ from train import compare as module
 from train.compare import Comparison, compare, main, make_plan
 from train.presets import PRESETS
 from train.processes import Stopped
+from train.results import Part
 
 
 def plan_of(folder, *flags, **settings):
@@ -63,7 +64,47 @@ def test_a_loss_takes_the_options_that_it_knows(tmp_path):
         "cwmi": {"levels": 2},
         "tversky": {"alpha": 0.7},
     }
-    assert {key.fold for key in plan} == {1}
+    assert {key.part for key in plan} == {Part(0, 1)}
+
+
+def test_a_loss_is_there_once_for_each_of_its_settings(tmp_path):
+    losses = "ce, cwmi:levels=3,ce_weight=20,optimizer.clip-norm=0,model.norm=group,cwmi:class_weights=none,cwmi"
+    plan = plan_of(tmp_path, "--fold=0", losses=losses, options={"levels": 2})
+    configs = {key.folder.name: config for key, config in plan.items()}
+    assert list(configs) == [
+        "unet-ce-fold0",
+        "unet-cwmi,levels=3,ce_weight=20,optimizer.clip-norm=0,model.norm=group-fold0",
+        "unet-cwmi,class_weights=none-fold0",
+        "unet-cwmi-fold0",
+    ]
+    ce, changed, even, plain = configs.values()
+    assert changed.loss.options == {"levels": 3, "ce_weight": 20.0}
+    assert even.loss.options == {"levels": 2, "class_weights": "none"}
+    assert plain.loss.options == {"levels": 2}
+    assert changed.optimizer == dataclasses.replace(plain.optimizer, clip_norm=0.0)
+    assert changed.model == dataclasses.replace(plain.model, norm="group")
+    assert changed.data == plain.data and changed.loss.cross_entropy_epochs == plain.loss.cross_entropy_epochs
+    assert ce.optimizer == plain.optimizer
+
+
+def test_each_seed_has_its_runs(tmp_path, capsys):
+    runner = Runner()
+    assert compare(plan_of(tmp_path, "--folds=2", losses="ce,cwmi:levels=3", seeds="0,4"), runner) == 0
+    assert runner.names == [
+        *("unet-ce-seed0-fold0", "unet-cwmi,levels=3-seed0-fold0"),
+        *("unet-ce-seed0-fold1", "unet-cwmi,levels=3-seed0-fold1"),
+        *("unet-ce-seed4-fold0", "unet-cwmi,levels=3-seed4-fold0"),
+        *("unet-ce-seed4-fold1", "unet-cwmi,levels=3-seed4-fold1"),
+    ]
+    assert [config.seed for config in runner.configs] == [0] * 4 + [4] * 4
+    table = (tmp_path / "table.md").read_text()
+    assert "| cwmi:levels=3 | unet | 0.583 ± 0.000 |" in table
+    assert "over 2 folds and 2 seeds (6 test images)" in table
+    lines = (tmp_path / "images.csv").read_text().splitlines()
+    assert len(lines) == 1 + 2 * 2 * 2 * 3
+    assert lines[0].startswith("loss,network,seed,fold,image,mIoU,mDice,VI,ARI,HD,HD95,Betti error,clDice,ARE")
+    assert lines[1].startswith("ce,unet,0,0,fold0-image0,0.5,")
+    assert "seed 4" in (tmp_path / "report.html").read_text()
 
 
 def test_folds_are_the_presets_unless_they_are_given(tmp_path):
@@ -82,6 +123,16 @@ def test_folds_are_the_presets_unless_they_are_given(tmp_path):
         (["--fold", "first"], "invalid literal for int() with base 10: 'first'"),
         (["--folds", "1"], "data.folds must be 2 or more, got 1"),
         (["--loss.name", "ce"], "--loss.name is not for a comparison; use --losses"),
+        (["--seed", "1"], "--seed is not for a comparison; use --seeds"),
+        (["--seeds", "0,x"], "--seeds must be whole numbers with commas between them, got '0,x'"),
+        (["--seeds", "1,1"], "--seeds must name each one once, got '1,1'"),
+        (["--losses", "cwmi:levels=3,levels=4"], "'cwmi:levels=3,levels=4' sets levels twice"),
+        (["--losses", "cwmi:levels"], "'cwmi:levels' must read cwmi:NAME=VALUE,NAME=VALUE, got 'levels'"),
+        (["--losses", "cwmi:levels=3,cwmi:levels=3.0"], "--losses must name each one once"),
+        (["--losses", "cwmi:gamma=3"], "loss.options must be of levels,"),
+        (["--losses", "cwmi:data.folds=3"], "data.folds is not for a variant; rows differ in their loss"),
+        (["--losses", "cwmi:optimizer.clip=3"], "optimizer.clip"),
+        (["--losses", "levels=3,cwmi"], "--losses must be of ce, balanced_ce"),
         (["--loss.options", "alpha", "0.3"], "--loss.options alpha is of none of the losses ce, cwmi"),
         (["--loss.options", "levels", "2.5"], "loss.options levels must be a whole number, got 2.5"),
         (["--model.norm", "group", "--model.width", "20"], "model.groups must be a divisor of model.width 20, got 8"),

@@ -13,7 +13,8 @@ from train.config import (
     OptimizerConfig,
     flat_settings,
     from_json,
-    numeric_options,
+    loss_options,
+    option_arguments,
     to_json,
 )
 
@@ -53,6 +54,12 @@ from train.config import (
         (lambda: LossConfig(name="cwm"), "loss.name must be one of ce, .*cwmi.*, got 'cwm'"),
         (lambda: LossConfig(options={"gamma": 2}), "loss.options must be of levels, .* for cwmi, got 'gamma'"),
         (lambda: LossConfig(options={"levels": 2.5}), "loss.options levels must be a whole number, got 2.5"),
+        (lambda: LossConfig(options={"levels": "three"}), "loss.options levels must be a number, got 'three'"),
+        (lambda: LossConfig(options={"ce_weight": "inf"}), "loss.options ce_weight must be finite, got 'inf'"),
+        (
+            lambda: LossConfig(options={"class_weights": "even"}),
+            "loss.options class_weights must be balanced or none, got 'even'",
+        ),
         (lambda: LossConfig(cross_entropy_epochs=-1), "loss.cross_entropy_epochs must be 0 or more"),
         (lambda: LossConfig(topology_epoch=-1), "loss.topology_epoch must be 0 or more"),
         (lambda: OptimizerConfig(learning_rate=0.0), "optimizer.learning_rate must be above 0"),
@@ -107,7 +114,21 @@ def test_settings_have_dotted_names():
     assert flat["model.width"] == 64
 
 
-def test_options_of_a_loss_are_its_numbers():
-    assert numeric_options("tversky") == {"alpha": float, "beta": float, "smooth": float}
-    assert numeric_options("rmi") == {"radius": int, "pool": int, "rmi_weight": float}
-    assert numeric_options("cwmi_real") == {"levels": int, "orientations": int, "ce_weight": float, "epsilon": float}
+def test_options_of_a_loss_are_its_numbers_and_words():
+    assert loss_options("tversky") == {"alpha": float, "beta": float, "smooth": float, "per_batch": ("true", "false")}
+    assert loss_options("rmi") == {"radius": int, "pool": int, "rmi_weight": float}
+    assert loss_options("cwmi_real") == {
+        "levels": int,
+        "orientations": int,
+        "ce_weight": float,
+        "class_weights": ("balanced", "none"),
+        "complex_valued": ("true", "false"),
+        "epsilon": float,
+    }
+
+
+def test_options_reach_the_function_as_what_they_are():
+    options = {"levels": 3.0, "ce_weight": "5", "class_weights": "none", "complex_valued": "False"}
+    arguments = option_arguments(LossConfig(name="cwmi", options=options))
+    assert arguments == {"levels": 3, "ce_weight": 5.0, "class_weights": None, "complex_valued": False}
+    assert type(arguments["levels"]) is int

@@ -10,7 +10,7 @@ import pytest
 from tests.train.fake_runs import rows_of
 from train.evaluate import FOREGROUND_SCORES
 from train.report import FURTHER, TABLE_1, csv_text, differences, failures, markdown, note
-from train.results import read_rows
+from train.results import Part, read_rows
 
 
 def test_markdown_by_hand(tmp_path):
@@ -115,6 +115,6 @@ def test_every_score_of_a_run_has_its_column():
 
 def test_a_run_that_does_not_say_how_long_it_took(tmp_path):
     rows = rows_of(tmp_path, {("unet", "ce"): [[0.5]]})
-    rows[0].runs[0].result["seconds"] = None
+    rows[0].runs[Part(0, 0)].result["seconds"] = None
     assert markdown(rows).splitlines()[2].endswith("| 0.50 | - |")
     assert csv_text(rows).splitlines()[1].endswith(",,3,1")

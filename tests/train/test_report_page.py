@@ -8,7 +8,7 @@ import pytest
 
 from tests.train.fake_runs import config_of, rows_of, write_run
 from train.report_page import examples, page
-from train.results import RunKey, read_rows
+from train.results import Part, RunKey, read_rows
 
 _VOID = {"meta", "img", "circle", "path"}
 
@@ -103,10 +103,10 @@ def test_two_networks_are_told_apart(tmp_path):
 
 def test_images_are_those_that_all_runs_of_a_fold_have_the_first_of_each_fold_before_the_second(tmp_path):
     panels = {("ce", 0): "abc", ("dice", 0): "xcb", ("ce", 1): "q", ("dice", 1): "qr", ("ce", 2): "s", ("dice", 2): "t"}
-    keys = [RunKey("unet", loss, fold, tmp_path / f"{loss}{fold}") for loss, fold in panels]
+    keys = [RunKey("unet", loss, Part(0, fold), tmp_path / f"{loss}{fold}") for loss, fold in panels]
     for key, names in zip(keys, panels.values(), strict=True):
-        write_run(config_of(key.folder, key.loss, key.fold), {"mIoU": [0.5]}, panels=tuple(names))
-    assert examples(read_rows(keys, {})) == [(0, "b"), (1, "q"), (0, "c")]
+        write_run(config_of(key.folder, key.loss, key.part.fold), {"mIoU": [0.5]}, panels=tuple(names))
+    assert examples(read_rows(keys, {})) == [(Part(0, 0), "b"), (Part(0, 1), "q"), (Part(0, 0), "c")]
 
 
 def test_numbers_that_are_not_finite_do_not_break_the_charts(tmp_path):

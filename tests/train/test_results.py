@@ -7,36 +7,38 @@ import pytest
 
 from tests.train.fake_runs import config_of, write_run
 from train.config import LossConfig
-from train.results import RunKey, own_settings, read_rows, read_settings, shared_settings
+from train.results import Part, RunKey, own_settings, read_rows, read_settings, shared_settings
+
+FIRST = Part(0, 0)
 
 
 def two_losses(folder, **settings):
     """Keys of ce and dice, fold 0; `settings` are those of dice alone."""
     write_run(config_of(folder / "a"), {"mIoU": [0.5, 0.6]})
     write_run(config_of(folder / "b", "dice", **settings), {"mIoU": [0.6, 0.8]})
-    return [RunKey("unet", "ce", 0, folder / "a"), RunKey("unet", "dice", 0, folder / "b")]
+    return [RunKey("unet", "ce", FIRST, folder / "a"), RunKey("unet", "dice", FIRST, folder / "b")]
 
 
 def test_rows_hold_what_the_files_say(tmp_path):
     first, second = read_rows(two_losses(tmp_path), {})
-    assert (first.model, first.loss, list(first.runs)) == ("unet", "ce", [0])
-    run = second.runs[0]
+    assert (first.model, first.loss, list(first.runs)) == ("unet", "ce", [FIRST])
+    run = second.runs[FIRST]
     assert run.images["fold0-image1"]["mIoU"] == 0.8
     assert run.result["mean"]["mIoU"] == pytest.approx(0.7)
     assert run.settings["loss.name"] == "dice"
 
 
 def test_folds_of_a_loss_make_one_row_and_a_failed_fold_is_kept_in_mind(tmp_path):
-    keys = [RunKey("unet", "ce", fold, tmp_path / str(fold)) for fold in range(3)]
+    keys = [RunKey("unet", "ce", Part(0, fold), tmp_path / str(fold)) for fold in range(3)]
     for key in keys[:2]:
-        write_run(config_of(key.folder, fold=key.fold), {"mIoU": [0.5]})
+        write_run(config_of(key.folder, fold=key.part.fold), {"mIoU": [0.5]})
     (row,) = read_rows(keys, {tmp_path / "2": "ended with status 1"})
-    assert list(row.runs) == [0, 1]
-    assert row.failed == {2: "ended with status 1"}
+    assert list(row.runs) == [Part(0, 0), Part(0, 1)]
+    assert row.failed == {Part(0, 2): "ended with status 1"}
 
 
 def test_all_that_is_missing_is_named(tmp_path):
-    keys = [*two_losses(tmp_path), *(RunKey("unet", "rmi", fold, tmp_path / f"rmi{fold}") for fold in (0, 1))]
+    keys = [*two_losses(tmp_path), *(RunKey("unet", "rmi", Part(0, fold), tmp_path / f"rmi{fold}") for fold in (0, 1))]
     with pytest.raises(ValueError, match=r"no result of .*rmi0, .*rmi1; train and test there first"):
         read_rows(keys, {})
 
@@ -45,7 +47,8 @@ def test_all_that_is_missing_is_named(tmp_path):
     ("settings", "message"),
     [
         ({"epochs": 7}, "b and .*a cannot be compared: epochs is 7 and not 50$"),
-        ({"seed": 1, "batch_size": 2}, "seed is 1 and not 0, batch_size is 2 and not 10"),
+        ({"batch_size": 2, "panels": 0, "epochs": 7}, "epochs is 7 and not 50, batch_size is 2 and not 10"),
+        ({"seed": 1}, "b holds unet with dice, fold 0, seed 1, and not what its name says"),
     ],
 )
 def test_other_settings_are_refused(tmp_path, settings, message):
@@ -71,10 +74,10 @@ def test_settings_that_change_no_result_may_differ(tmp_path):
 
 
 def test_the_folds_of_a_loss_must_have_its_settings_alike(tmp_path):
-    keys = [RunKey("unet", "cwmi", fold, tmp_path / str(fold)) for fold in range(2)]
+    keys = [RunKey("unet", "cwmi", Part(0, fold), tmp_path / str(fold)) for fold in range(2)]
     for key, levels in zip(keys, (2, 3), strict=True):
         loss = LossConfig(name="cwmi", options={"levels": levels})
-        config = dataclasses.replace(config_of(key.folder, "cwmi", key.fold), loss=loss)
+        config = dataclasses.replace(config_of(key.folder, "cwmi", key.part.fold), loss=loss)
         write_run(config, {"mIoU": [0.5]})
     with pytest.raises(ValueError, match=r"loss.options is \{'levels': 3\} and not \{'levels': 2\}"):
         read_rows(keys, {})
@@ -96,7 +99,12 @@ def test_other_test_images_are_refused(tmp_path):
         ("test.csv", "VI", "V1", "the result in .*a lacks VI"),
         ("test.csv", "0.6", "0,6,0,0", "cannot read the result in .*a: "),
         ("result.json", '"images": 2', '"images": 3', "must name 3 images, got 2 names in 2 lines"),
-        ("result.json", '"loss": "ce"', '"loss": "rmi"', "holds unet with rmi, fold 0, and not what its name says"),
+        (
+            "result.json",
+            '"loss": "ce"',
+            '"loss": "rmi"',
+            "holds unet with rmi, fold 0, seed 0, and not what its name says",
+        ),
         ("result.json", '"model"', '"modell"', "cannot read the result in .*a: KeyError: 'model'"),
         ("result.json", "{", "", "cannot read the result in .*a: "),
         ("config.json", '"epochs": 50', '"epochs": 0', "cannot read .*config.json: epochs must be 1 or more, got 0"),
