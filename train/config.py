@@ -106,7 +106,7 @@ class ModelConfig:
         _check(divides, "model.groups", f"a divisor of model.width {self.width}", self.groups)
 
 
-CWMI = ("cwmi", "cwmi_real")
+CWMI = ("cwmi", "cwmi_real", "bounded_cwmi")
 """Losses of an information term and a cross entropy with the weight `ce_weight`."""
 
 OptionValue = float | str
@@ -140,7 +140,7 @@ class LossConfig:
     @property
     def first_epochs(self) -> int:
         """Epochs at the start that minimise something simpler."""
-        if self.name in CWMI:
+        if self.name in ("cwmi", "cwmi_real"):
             return self.cross_entropy_epochs
         return self.topology_epoch if self.name == "skea_topo" else 0
 

@@ -39,6 +39,7 @@ from cwmi_jax.losses.pixelwise import (
 from cwmi_jax.losses.regions import rmi
 from cwmi_jax.losses.registry import LOSSES, MAPS, combine
 from cwmi_jax.losses.topology import skea_topo
+from cwmi_jax.losses.wavelets import bounded_cwmi
 
 __all__ = [
     "LOSSES",
@@ -46,6 +47,7 @@ __all__ = [
     "adaptive_boundary_weighted",
     "balanced_cross_entropy",
     "boundary",
+    "bounded_cwmi",
     "combine",
     "cross_entropy",
     "dice",

@@ -24,6 +24,7 @@ from cwmi_jax.losses.pixelwise import (
 )
 from cwmi_jax.losses.regions import rmi
 from cwmi_jax.losses.topology import skea_topo
+from cwmi_jax.losses.wavelets import bounded_cwmi
 from cwmi_jax.weight_maps import (
     abw_weight_map,
     signed_distance_map,
@@ -47,6 +48,7 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = types.MappingProxyType(
         "cldice": dice_cldice,
         "cwmi_real": functools.partial(cwmi_loss, complex_valued=False),
         "cwmi": cwmi_loss,
+        "bounded_cwmi": bounded_cwmi,
         "generalized_dice": generalized_dice,
         "dice_ce": dice_cross_entropy,
         "boundary": boundary,

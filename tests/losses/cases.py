@@ -11,7 +11,7 @@ from tests.versions import enable_x64
 
 SHAPE = (24, 20)
 COUNT = 8
-SETTINGS = {name: dict(levels=1, orientations=2) for name in ("cwmi", "cwmi_real")}
+SETTINGS = {name: dict(levels=1, orientations=2) for name in ("cwmi", "cwmi_real", "bounded_cwmi")}
 """Keywords for small images."""
 OF_TWO_CLASSES = ("abw", "skea_topo")
 OF_MANY_CLASSES = [name for name in LOSSES if name not in OF_TWO_CLASSES]

@@ -89,6 +89,7 @@ BY_HAND = {
         "tversky": 1 - (1 / 3 + 3 / 5) / 2,
         "generalized_dice": 1 - 3 / 8,
         "dice_ce": 3 / 8 + LOG_2,
+        "bounded_cwmi": np.log(LOG_2 + 1e-4),
     },
     "right": RIGHT | LEFT,
     "nearly right": RIGHT | LEFT,
@@ -125,6 +126,7 @@ BY_HAND = {
         "rmi": (2 * LOG_2 * PIXELS / (PIXELS + 1) + np.log(5e-4)) / 2,
         "cwmi": 0.9 * LOG_2,
         "cwmi_real": 0.9 * LOG_2,
+        "bounded_cwmi": np.log(LOG_2 + 1e-4),
     },
 }
 
