@@ -208,14 +208,17 @@ def images_csv_text(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def differences(rows: Sequence[Row]) -> list[Difference]:
+def differences(
+    rows: Sequence[Row], metrics: Sequence[Metric] = TABLE_1, reference: str = REFERENCE_LOSS
+) -> list[Difference]:
     """Paired t-tests over the test images of all folds: each loss against the reference, with the same network.
 
-    Of several seeds an image's mean score counts, once. The reference is cross entropy, or else the first loss; rows with a
-    run that failed are left out.
+    Of several seeds an image's mean score counts, once. Rows with a run that failed are left out.
 
     Args:
         rows: of `read_rows`.
+        metrics: which scores.
+        reference: loss that the others are compared with; the first one where it is not there.
 
     Returns:
         The tests in the order of rows and metrics; p-values are corrected for the number of them all.
@@ -223,12 +226,12 @@ def differences(rows: Sequence[Row]) -> list[Difference]:
     pairs = []
     for model in dict.fromkeys(row.model for row in rows):
         whole = [row for row in rows if row.model == model and not row.failed]
-        reference = next((row for row in whole if row.loss == REFERENCE_LOSS), whole[0] if whole else None)
-        pairs += [(row, reference) for row in whole if reference is not None and row is not reference]
+        first = next((row for row in whole if row.loss == reference), whole[0] if whole else None)
+        pairs += [(row, first) for row in whole if first is not None and row is not first]
     found = [
-        (row, reference, metric, paired_t_test(_images(row, reference, metric), _images(reference, reference, metric)))
-        for row, reference in pairs
-        for metric in TABLE_1
+        (row, first, metric, paired_t_test(_images(row, first, metric), _images(first, first, metric)))
+        for row, first in pairs
+        for metric in metrics
     ]
     corrected = holm([test.p for *_, test in found])
     return [Difference(*parts, p) for parts, p in zip(found, corrected, strict=True)]

@@ -84,6 +84,6 @@ def test_the_demo_needs_nothing_and_is_small():
 def test_the_narrow_ones_are_the_others_made_small(name):
     narrow, config = PRESETS[f"{name}-narrow"][1], PRESETS[name][1]
     # Of 8 epochs, as the paper's 20 of 50.
-    assert narrow.loss == dataclasses.replace(config.loss, topology_epoch=3)
+    assert narrow.loss == dataclasses.replace(config.loss, name="bounded_cwmi", topology_epoch=3)
     assert narrow.data.dataset == name and narrow.data.blocks == config.data.blocks
     assert narrow.model.width == 16 and narrow.epochs * narrow.epoch_steps == 240
