@@ -24,16 +24,17 @@ from typing import Annotated
 
 import tyro
 
+from train.atomic_files import written_whole
 from train.command_line import fail
-from train.config import Config, OptionValue, loss_options, to_json
-from train.interruption import Interrupted, leave, stop_signals
+from train.config import Config, OptionValue, differing, flat_settings, loss_options, to_json
 from train.presets import PRESETS
-from train.processes import Stopped, run_in_process
-from train.report import csv_text, failures, images_csv_text, markdown
-from train.report_page import page
-from train.results import Part, RunKey, differing, flat_settings, is_complete, read_rows, read_settings
+from train.reports.page import page
+from train.reports.results import Part, RunKey, read_rows
+from train.reports.tables import csv_text, failures, images_csv_text, markdown
+from train.runs.folder import RunFolder
+from train.runs.interruption import Interrupted, leave, stop_signals
+from train.runs.processes import run_in_process
 from train.variants import Variant, parse_variants, with_variant
-from train.whole_files import written_whole
 
 # Settings that this program sets, and the flag that does.
 _OURS = {"--loss.name": "--losses", "--model.name": "--models", "--seed": "--seeds"}
@@ -103,7 +104,7 @@ def cross_validate(config: Config, command: str) -> int:
 def _start(plan: Plan, command: str) -> int:
     try:
         check_folders(plan)
-        if not all(is_complete(key.folder) for key in plan):
+        if not all(key.folder.is_complete for key in plan):
             with stop_signals():
                 _open_data(next(iter(plan.values())))
     except Interrupted as stopped:
@@ -177,7 +178,7 @@ def _plan(
             data=dataclasses.replace(data, fold=fold),
             model=dataclasses.replace(config.model, name=model),  # type: ignore[arg-type] # a name in MODELS
         )
-        key = RunKey(model, variant.name, Part(seed, fold), folder)
+        key = RunKey(model, variant.name, Part(seed, fold), RunFolder(folder))
         plan[key] = with_variant(run, variant, options)
     return plan
 
@@ -205,21 +206,28 @@ def _names(flag: str, text: str, known: Mapping[str, object]) -> list[str]:
 def check_folders(plan: Plan) -> None:
     """Refuses to mix with runs of other settings.
 
+    Args:
+        plan: as returned by `make_plan`.
+
     Raises:
         ValueError: a folder holds a run with other settings, or its settings cannot be read; or the output is a run.
     """
-    output = next(iter(plan)).folder.parent
-    if (output / "config.json").exists():
+    output = _output(plan)
+    if RunFolder(output).is_run:
         raise ValueError(f"{output} is a run itself; give another --output")
     for key, config in plan.items():
-        if not (key.folder / "config.json").exists():
+        if not key.folder.is_run:
             continue
-        now = flat_settings(to_json(config))
-        differences = differing(read_settings(key.folder), now)
+        differences = differing(key.folder.read_settings(), flat_settings(to_json(config)))
         if differences:
             raise ValueError(
                 f"{key.folder} holds a run with other settings: {', '.join(differences)}; give another --output"
             )
+
+
+def _output(plan: Plan) -> Path:
+    """The folder of all runs and of the tables."""
+    return next(iter(plan)).folder.path.parent
 
 
 def _open_data(config: Config) -> None:
@@ -229,39 +237,24 @@ def _open_data(config: Config) -> None:
     open_dataset(config.data.dataset, data_dir=config.data.folder, source=config.data.source or None)
 
 
-def compare(plan: Plan, runner: Callable[[Config], int], command: str = "") -> int:
+def compare(plan: Plan, runner: Callable[[Config], int | None], command: str = "") -> int:
     """Runs what is missing, one after the other, and writes and prints the tables.
 
     Args:
-        plan: of `make_plan`.
-        runner: trains and tests one run, and returns 0, also when it was interrupted, or the status of a failure;
-            raises `Stopped` when it was told to stop.
+        plan: as returned by `make_plan`.
+        runner: trains and tests one run, and returns 0, also when the run was interrupted, the status of a failure, or None
+            when this process is to stop.
         command: what the report says that made it.
 
     Returns:
         Exit status: 0 also if a run was stopped; 1 if one failed, or the results cannot be compared.
     """
-    failed: dict[Path, str] = {}
-    for number, (key, config) in enumerate(plan.items(), 1):
-        name = f"[{number}/{len(plan)}] {key.folder.name}"
-        if is_complete(key.folder):
-            print(f"{name}: complete", flush=True)
-            continue
-        print(name, flush=True)
-        try:
-            status = runner(config)
-            if is_complete(key.folder):
-                continue
-            if status == 0:
-                raise Stopped
-        except Stopped:
-            print(f"{name}: stopped; the same command goes on from there", flush=True)
-            return 0
-        failed[key.folder] = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
-        print(f"{name}: {failed[key.folder]}; going on with the others", file=sys.stderr, flush=True)
+    failed = _run_missing(plan, runner)
+    if failed is None:
+        return 0
+    output = _output(plan)
     try:
         rows = read_rows(list(plan), failed)
-        output = next(iter(plan)).folder.parent
         files = {
             "table.md": markdown(rows),
             "table.csv": csv_text(rows),
@@ -279,6 +272,25 @@ def compare(plan: Plan, runner: Callable[[Config], int], command: str = "") -> i
     for sentence in failures(rows):
         print(f"failed: {sentence}; its error is above, and the same command tries again", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _run_missing(plan: Plan, runner: Callable[[Config], int | None]) -> dict[RunKey, str] | None:
+    """Runs what is not complete; which runs failed and why, or None if one was stopped."""
+    failed: dict[RunKey, str] = {}
+    for number, (key, config) in enumerate(plan.items(), 1):
+        name = f"[{number}/{len(plan)}] {key.folder.path.name}"
+        if key.folder.is_complete:
+            print(f"{name}: complete", flush=True)
+            continue
+        print(name, flush=True)
+        status = runner(config)
+        if status is None or (status == 0 and not key.folder.is_complete):
+            print(f"{name}: stopped; the same command goes on from there", flush=True)
+            return None
+        if not key.folder.is_complete:
+            failed[key] = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+            print(f"{name}: {failed[key]}; going on with the others", file=sys.stderr, flush=True)
+    return failed
 
 
 if __name__ == "__main__":

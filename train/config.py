@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import jax
@@ -16,7 +16,7 @@ import tyro
 from jax.typing import ArrayLike
 
 from cwmi_jax.losses import LOSSES
-from train.augmentation import Augmentation
+from train.batches.augmentation import Augmentation
 
 
 def _check(holds: bool, name: str, what: str, value: Any) -> None:
@@ -332,6 +332,22 @@ def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
         else:
             flat[prefix + name] = list(value) if isinstance(value, tuple) else value
     return flat
+
+
+def differing(before: Mapping[str, Any], now: Mapping[str, Any], but: Sequence[str] = SHOWN_ONLY) -> list[str]:
+    """What differs between the settings of two runs.
+
+    Args:
+        before: dotted name -> value.
+        now: likewise.
+        but: settings that may differ; a name that ends with a dot stands for all that begin with it.
+
+    Returns:
+        "name is X and not Y" for each.
+    """
+    groups = tuple(name for name in but if name.endswith("."))
+    names = [name for name in now if before.get(name) != now[name] and name not in but and not name.startswith(groups)]
+    return [f"{name} is {now[name]!r} and not {before.get(name)!r}" for name in names]
 
 
 def to_json(config: Config) -> dict[str, Any]:

@@ -26,21 +26,19 @@ import PIL.Image
 import tifffile
 import tyro
 
-from train.checkpoints import CheckpointError, Checkpoints
+from train.batches.standardisation import ChannelStatistics
 from train.command_line import fail
-from train.datasets.files import NIFTI_SUFFIXES, DatasetError, read_image, stem
-from train.optimizer import create_optimizer, learning_rate
-from train.panels import predicted_classes
-from train.pipeline import Statistics
-from train.steps import TrainState, predict_step
+from train.datasets.readers import NIFTI_SUFFIXES, DatasetError, read_image, stem, to_unit_range
+from train.runs.checkpoints import CheckpointError, Checkpoints
+from train.runs.folder import RunFolder
+from train.runs.setup import network_of, read_facts, untrained
+from train.runs.steps import TrainState, predict_step, predicted_classes
 from train.tiling import check_tiles, predict_tiled
-from train.workbench import network_of, read_config, read_json, untrained
 
 Probabilities = npt.NDArray[np.float32]
 
 _TILES = {2: 512, 3: 128}
 _OVERLAP = 8
-_FULL_SCALE = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535, np.dtype(np.float32): 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +64,8 @@ class Trained(NamedTuple):
     """A trained network and what it has to be told about images.
 
     Attributes:
-        network: of `train.models`.
-        state: of its best checkpoint, without the optimizer.
+        network: a Flax module.
+        state: of its best checkpoint, without the optimizer's.
         statistics: that its images were standardised with.
         classes: how many there are.
         spatial_dims: 2 for images, 3 for volumes.
@@ -76,7 +74,7 @@ class Trained(NamedTuple):
 
     network: nn.Module
     state: TrainState
-    statistics: Statistics
+    statistics: ChannelStatistics
     classes: int
     spatial_dims: int
     multiple: int
@@ -100,35 +98,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fail(error)
 
 
-def load_trained(folder: Path) -> Trained:
+def load_trained(folder: RunFolder) -> Trained:
     """Loads the network of a run; its data set is not needed.
 
     Args:
-        folder: of the run, with `config.json`, `statistics.json` and `checkpoints/`.
+        folder: the run's.
 
     Raises:
         ValueError: the folder is no run, or has not got as far as its first checkpoint.
         CheckpointError: there is no checkpoint that can be read.
     """
-    config = read_config(folder)
-    facts = read_json(folder / "statistics.json")
-    try:
-        statistics = Statistics(np.array(facts["mean"], np.float32), np.array(facts["deviation"], np.float32))
-        classes, channels, spatial_dims = (int(facts[name]) for name in ("classes", "channels", "spatial_dims"))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder / 'statistics.json'} is damaged ({error!r})") from error
-    network = network_of(config.model, classes=classes, spatial_dims=spatial_dims)
-    # Only the tree of the state counts, which the number of steps does not change.
-    optimizer = create_optimizer(config.optimizer, learning_rate(config.optimizer, config.epochs, 1))
-    create = functools.partial(untrained, config, network, optimizer, spatial_dims=spatial_dims, channels=channels)
-    like = jax.eval_shape(create)
-    checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
+    config, facts = folder.read_config(), read_facts(folder)
+    dims, channels = facts.spatial_dims, facts.channels
+    network = network_of(config.model, classes=facts.classes, spatial_dims=dims)
+    like = jax.eval_shape(functools.partial(untrained, config, network, None, spatial_dims=dims, channels=channels))
+    checkpoints = Checkpoints(folder.checkpoints, read_only=True)
     try:
         state = checkpoints.best(like).state
     finally:
         checkpoints.close()
-    on_device = jax.device_put(state.replace(optimizer=()))
-    return Trained(network, on_device, statistics, classes, spatial_dims, 2**config.model.depth)
+    return Trained(network, jax.device_put(state), facts.statistics, facts.classes, dims, 2**config.model.depth)
 
 
 def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Probabilities:
@@ -162,8 +151,7 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
         raise DatasetError(
             f"{path}: has {_channels(channels)}, and the run was trained on images of {wanted}; convert it"
         )
-    image = values.astype(np.float32) / np.float32(_FULL_SCALE[values.dtype])
-    standardised = (image - trained.statistics.mean) / trained.statistics.deviation
+    standardised = trained.statistics.standardise(to_unit_range(values))
 
     def predict(window: npt.NDArray[np.float32]) -> jax.Array:
         return _predict(trained.state, jnp.asarray(window[None]), network=trained.network)[0]
@@ -209,8 +197,9 @@ def write_prediction(folder: Path, path: Path, probabilities: Probabilities) -> 
 
 
 def _predict_all(settings: Prediction) -> int:
-    output = settings.output or settings.run / "predictions"
-    trained = load_trained(settings.run)
+    folder = RunFolder(settings.run)
+    output = settings.output or folder.predictions
+    trained = load_trained(folder)
     tile = _TILES[trained.spatial_dims] if settings.tile is None else settings.tile
     overlap = tile // _OVERLAP if settings.overlap is None else settings.overlap
     check_tiles(tile, overlap, trained.multiple)
@@ -229,9 +218,9 @@ def _predict_all(settings: Prediction) -> int:
         except ValueError as error:
             status = fail(error)
             continue
-        share = float((predicted_classes(probabilities) != 0).mean())
+        foreground = float((predicted_classes(probabilities) != 0).mean())
         size = " x ".join(map(str, probabilities.shape[:-1]))
-        print(f"{path}: {size}, foreground {share:.1%}, {time.perf_counter() - started:.1f} s, {mask}", flush=True)
+        print(f"{path}: {size}, foreground {foreground:.1%}, {time.perf_counter() - started:.1f} s, {mask}", flush=True)
     return status
 
 

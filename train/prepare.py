@@ -4,13 +4,15 @@ import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
 
 from train.command_line import fail
-from train.examples import Examples
+
+if TYPE_CHECKING:
+    from train.datasets import Dataset
 
 _SIZES = 4
 """Sizes that are listed, the most common first."""
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def contents(dataset: Examples) -> str:
+def contents(dataset: "Dataset") -> str:
     """Says what a data set holds; reads every image.
 
     Args:
@@ -66,18 +68,17 @@ def contents(dataset: Examples) -> str:
     """
     sizes: Counter[tuple[int, ...]] = Counter()
     pixels = np.zeros(dataset.classes, np.int64)
-    for index in range(len(dataset)):
-        example = dataset[index]
-        sizes[example.label.shape] += 1
-        pixels += np.bincount(example.label.ravel(), minlength=dataset.classes)
-        channels = example.image.shape[-1]
+    for index, facts in enumerate(dataset.images):
+        sizes[facts.shape] += 1
+        pixels += np.bincount(dataset[index].label.ravel(), minlength=dataset.classes)
     common = [
         " x ".join(map(str, size)) + (f" ({n})" if len(sizes) > 1 else "") for size, n in sizes.most_common(_SIZES)
     ]
     more = f" and {len(sizes) - _SIZES} other sizes" if len(sizes) > _SIZES else ""
-    classes = ", ".join(f"{number}: {share:.1%}" for number, share in enumerate(pixels / pixels.sum()))
+    classes = ", ".join(f"{number}: {part:.1%}" for number, part in enumerate(pixels / pixels.sum()))
     return (
-        f"{len(dataset)} images of {', '.join(common)}{more} pixels with {channels} channel{'s' * (channels > 1)}; "
+        f"{len(dataset)} images of {', '.join(common)}{more} pixels with {dataset.channels} "
+        f"channel{'s' * (dataset.channels > 1)}; "
         f"{dataset.classes} classes, share of pixels {classes}"
     )
 

@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable
 
-from train.augmentation import Augmentation
+from train.batches.augmentation import Augmentation
 from train.config import Config, DataConfig, LossConfig, ModelConfig, OptimizerConfig
 
 

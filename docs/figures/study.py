@@ -20,16 +20,18 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from train.logs import read_metrics
-from train.report import FURTHER, TABLE_1, Metric, cell, differences, is_best, over_folds
-from train.report_page import verdict
-from train.results import Part, Row, Run, RunKey
+from train.reports.page import verdict
+from train.reports.results import Part, Row, Run, RunKey
+from train.reports.tables import cell, differences, is_best, over_folds
+from train.runs.folder import RunFolder
+from train.runs.logs import read_metrics
+from train.scores import SCORES, Score
 from train.variants import parse_variant
 
 ROOT = Path(__file__).parents[2]
 CSV, TERMS_CSV = ROOT / "docs" / "study.csv", ROOT / "docs" / "study-terms.csv"
 RESULTS = ROOT / "docs" / "results.md"
-METRICS = (*TABLE_1, *(metric for metric in FURTHER if metric.name != "ARE"))
+COLUMNS = tuple(score for score in SCORES if score.name != "ARE")
 
 PRESETS = {"drive-narrow": "DRIVE", "isbi2012-narrow": "ISBI 2012"}
 """Presets of the study -> the names of their data."""
@@ -129,8 +131,8 @@ def _lines(path: Path) -> list[dict[str, str]]:
 
 def _terms(preset: str, folder: Path, loss: str, network: str) -> Iterable[dict[str, Any]]:
     """What the run of fold 0 logged of its terms, a line a value."""
-    run = folder / f"{network}-{parse_variant(loss).file_name}-fold0"
-    for logged in read_metrics(run) if run.exists() else []:
+    run = RunFolder(folder / f"{network}-{parse_variant(loss).file_name}-fold0")
+    for logged in read_metrics(run):
         if "information/gradient_norm" not in logged:
             continue
         for name, value in logged.items():
@@ -140,20 +142,19 @@ def _terms(preset: str, folder: Path, loss: str, network: str) -> Iterable[dict[
 
 def read(preset: str) -> dict[str, Row]:
     """The rows of a preset by the names of their losses."""
-    rows: dict[str, Row] = {}
     scores: dict[tuple[str, Part], dict[str, dict[str, float]]] = {}
     seconds: dict[tuple[str, Part], float] = {}
     for line in _lines(CSV):
         if line["preset"] == preset:
             of_run = line["loss"], Part(int(line["seed"]), int(line["fold"]))
-            scores.setdefault(of_run, {})[line["image"]] = {m.name: float(line[m.name]) for m in METRICS}
+            scores.setdefault(of_run, {})[line["image"]] = {c.name: float(line[c.name]) for c in COLUMNS}
             seconds[of_run] = float(line["seconds"])
+    runs: dict[str, dict[Part, Run]] = {}
     for (loss, part), images in scores.items():
-        mean = {m.name: float(np.mean([of_image[m.name] for of_image in images.values()])) for m in METRICS}
-        key = RunKey("unet", loss, part, Path())
-        run = Run(key, {}, {"mean": mean, "seconds": seconds[loss, part]}, images)
-        rows.setdefault(loss, Row("unet", loss, {}, {})).runs[part] = run
-    return rows
+        mean = {c.name: float(np.mean([of_image[c.name] for of_image in images.values()])) for c in COLUMNS}
+        key = RunKey("unet", loss, part, RunFolder(Path()))
+        runs.setdefault(loss, {})[part] = Run(key, {}, {"mean": mean, "seconds": seconds[loss, part]}, images)
+    return {loss: Row("unet", loss, of_loss, {}) for loss, of_loss in runs.items()}
 
 
 def with_tables(text: str, rows: dict[str, dict[str, Row]]) -> str:
@@ -170,9 +171,9 @@ def with_tables(text: str, rows: dict[str, dict[str, Row]]) -> str:
 
 def scores(rows: Sequence[Row], title: str) -> list[list[str]]:
     """Means and deviations over folds, and seconds."""
-    lines = [[title, *(metric.heading for metric in METRICS), "seconds"], ["---", *["---:"] * (len(METRICS) + 1)]]
+    lines = [[title, *(metric.heading for metric in COLUMNS), "seconds"], ["---", *["---:"] * (len(COLUMNS) + 1)]]
     for row in rows:
-        cells = [f"**{cell(row, m)}**" if is_best(row, rows, m) else cell(row, m) for m in METRICS]
+        cells = [f"**{cell(row, m)}**" if is_best(row, rows, m) else cell(row, m) for m in COLUMNS]
         took = np.mean([run.result["seconds"] for run in row.runs.values()])
         lines.append([f"`{row.loss}`", *cells, f"{took:.0f}"])
     return lines
@@ -180,14 +181,14 @@ def scores(rows: Sequence[Row], title: str) -> list[list[str]]:
 
 def tests(rows: Sequence[Row], table: Table) -> list[list[str]]:
     """The reference against each other loss: difference, bold where a paired test finds it better, struck where worse."""
-    lines = [[f"{PRESETS[table.preset]}, `{table.reference}` against", *(metric.heading for metric in METRICS)]]
-    lines.append(["---", *["---:"] * len(METRICS)])
-    found = {(d.row.loss, d.metric.name): d for d in differences(rows, METRICS, table.reference)}
+    lines = [[f"{PRESETS[table.preset]}, `{table.reference}` against", *(metric.heading for metric in COLUMNS)]]
+    lines.append(["---", *["---:"] * len(COLUMNS)])
+    found = {(d.row.loss, d.column.name): d for d in differences(rows, COLUMNS, table.reference)}
     for row in rows:
         if row.loss == table.reference:
             continue
         cells = []
-        for metric in METRICS:
+        for metric in COLUMNS:
             difference = found[row.loss, metric.name]
             value = f"{-difference.test.difference:+.{metric.digits}f}"
             cells.append({"worse": f"**{value}**", "better": f"({value})"}.get(verdict(difference), value))
@@ -197,7 +198,7 @@ def tests(rows: Sequence[Row], table: Table) -> list[list[str]]:
 
 def draw_scores(rows: dict[str, dict[str, Row]], path: Path) -> None:
     """A chart for each preset and score: rings for folds, a bar for their mean; better is right."""
-    shown = [metric for metric in METRICS if metric.name in ("mIoU", "VI", "ARI", "Betti error", "clDice")]
+    shown = [metric for metric in COLUMNS if metric.name in ("mIoU", "VI", "ARI", "Betti error", "clDice")]
     figure = Figure(figsize=(11, 2.4 * len(rows)), dpi=130, facecolor="white", layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), len(shown), squeeze=False)
@@ -210,7 +211,7 @@ def draw_scores(rows: dict[str, dict[str, Row]], path: Path) -> None:
     canvas.print_png(path)
 
 
-def _chart(axis: Any, rows: Sequence[Row], metric: Metric) -> None:
+def _chart(axis: Any, rows: Sequence[Row], metric: Score) -> None:
     for place, row in enumerate(rows):
         colour = ACCENT if row.loss == OURS else INK
         values = [run.result["mean"][metric.name] for run in row.runs.values()]

@@ -36,8 +36,9 @@ from scipy import ndimage
 from skimage.data import retina
 from skimage.morphology import skeletonize
 
-from train.panels import predicted_classes
 from train.predict import load_trained, predict_file
+from train.runs.folder import RunFolder
+from train.runs.steps import predicted_classes
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -84,7 +85,7 @@ def find_vessels(run: Path, photograph: Picture) -> Mask:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "retina.png"
         PIL.Image.fromarray(photograph).resize(sides, PIL.Image.Resampling.LANCZOS).save(path)
-        probabilities = predict_file(load_trained(run), path, tile=640, overlap=0)  # in one pass
+        probabilities = predict_file(load_trained(RunFolder(run)), path, tile=640, overlap=0)  # in one pass
     return predicted_classes(probabilities) == 1
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from train.augmentation import Augmentation
+from train.batches.augmentation import Augmentation
 from train.config import (
     Config,
     DataConfig,

@@ -10,9 +10,11 @@ import PIL.Image
 import pytest
 
 from cwmi_jax.metrics import betti_error, modified_hausdorff
-from tests.train.finished_run import Bright, config, finish, save
-from train import evaluate, parallel
-from train.workbench import RunError, open_folder, prepare_run
+from tests.train.runs.finished_run import Bright, config, finish, save
+from train import evaluate
+from train.runs import evaluation, parallel
+from train.runs.folder import ResultFolder, RunError, RunFolder
+from train.runs.setup import open_folder, prepare_run
 
 NAMES = ["mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE"]
 
@@ -20,16 +22,16 @@ NAMES = ["mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "A
 @pytest.fixture(scope="module")
 def _bright():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.workbench.open_dataset", lambda *_, **__: Bright())
+        patch.setattr("train.runs.setup.open_dataset", lambda *_, **__: Bright())
         yield
 
 
 @pytest.fixture(scope="module")
 def run(_bright, tmp_path_factory):
-    """A tested run: the workbench, the folder and what the test returned."""
+    """A tested run: its set-up, its folder and what the test returned."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    bench = finish(folder, thresholds=(0.25, -2.0), panels=2)
-    return bench, folder, evaluate.test_run(bench, folder)
+    made = finish(folder, thresholds=(0.25, -2.0), panels=2)
+    return made, RunFolder(folder), evaluation.test_run(made, RunFolder(folder))
 
 
 def rows(path):
@@ -37,9 +39,9 @@ def rows(path):
         return {line.pop("name"): {name: float(value) for name, value in line.items()} for line in csv.DictReader(file)}
 
 
-def iou_by_hand(bench, index, threshold):
-    example = bench.dataset[index]
-    predicted = (example.image[..., 0] - bench.statistics.mean) / bench.statistics.deviation > threshold
+def iou_by_hand(made, index, threshold):
+    example = made.dataset[index]
+    predicted = (example.image[..., 0] - made.statistics.mean) / made.statistics.deviation > threshold
     return np.mean(
         [
             np.sum((predicted == value) & (example.label == value))
@@ -50,20 +52,20 @@ def iou_by_hand(bench, index, threshold):
 
 
 def test_each_test_image_has_its_row(run):
-    bench, folder, _ = run
-    found = rows(folder / "test.csv")
-    assert list(found) == [bench.dataset.names[index] for index in bench.split.test]
-    assert {shape for index in bench.split.test for shape in [bench.dataset.shapes[index]]} == set(bench.dataset.shapes)
-    for index in bench.split.test:
-        scores = found[bench.dataset.names[index]]
+    made, folder, _ = run
+    found = rows(folder.path / "test.csv")
+    assert list(found) == [made.dataset.names[index] for index in made.split.test]
+    assert {shape for index in made.split.test for shape in [made.dataset.shapes[index]]} == set(made.dataset.shapes)
+    for index in made.split.test:
+        scores = found[made.dataset.names[index]]
         assert list(scores) == NAMES
-        assert scores["mIoU"] == pytest.approx(iou_by_hand(bench, index, 0.25), abs=1e-6)
+        assert scores["mIoU"] == pytest.approx(iou_by_hand(made, index, 0.25), abs=1e-6)
 
 
 def test_a_terminal_says_that_the_network_is_compiled_until_an_image_is_tested(run, monkeypatch, capsys):
-    bench, folder, _ = run
+    made, folder, _ = run
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    evaluate.evaluate_run(bench, folder, folder.parent / "again", part="test", choice="best")
+    evaluation.evaluate_run(made, folder, ResultFolder(folder.path.parent / "again"), part="test", choice="best")
     shown = [line for line in capsys.readouterr().err.split("\r") if "testing" in line]
     compiling = [line for line in shown if line.rstrip().endswith("compiling]")]
     assert compiling and all("| 0/3 [" in line for line in compiling)
@@ -71,10 +73,10 @@ def test_a_terminal_says_that_the_network_is_compiled_until_an_image_is_tested(r
 
 
 def test_the_result_is_the_mean_over_images(run):
-    bench, folder, returned = run
-    result = json.loads((folder / "result.json").read_text())
+    made, folder, returned = run
+    result = json.loads((folder.path / "result.json").read_text())
     assert result == returned
-    values = np.array([list(scores.values()) for scores in rows(folder / "test.csv").values()])
+    values = np.array([list(scores.values()) for scores in rows(folder.path / "test.csv").values()])
     np.testing.assert_allclose(list(result["mean"].values()), values.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(list(result["deviation"].values()), values.std(axis=0, ddof=1), atol=2e-6)
     about = {
@@ -83,7 +85,7 @@ def test_the_result_is_the_mean_over_images(run):
         "loss": "dice",
         "fold": 0,
         "folds": 3,
-        "images": len(bench.split.test),
+        "images": len(made.split.test),
     }
     assert about.items() <= result.items()
     assert (result["part"], result["checkpoint"]) == ("test", "best")
@@ -92,46 +94,46 @@ def test_the_result_is_the_mean_over_images(run):
 
 
 def test_panels_are_named_for_their_images(run):
-    bench, folder, _ = run
-    test = [bench.dataset.names[index] for index in bench.split.test]
-    assert {path.name for path in (folder / "panels").iterdir()} == {
-        f"{name.replace(' ', '_')}.png" for name in (test[0], test[-1])
+    made, folder, _ = run
+    test = [made.dataset.names[index] for index in made.split.test]
+    assert {name: path.name for name, path in folder.panels().items()} == {
+        name: f"{name}.png" for name in (test[0], test[-1])
     }
-    assert not [path for path in folder.rglob("*") if "partial" in path.name]
+    assert not [path for path in folder.path.rglob("*") if "partial" in path.name]
 
 
 def test_the_table_names_run_and_scores(run):
-    lines = evaluate.score_table(run[2]).splitlines()
+    lines = evaluation.score_table(run[2]).splitlines()
     assert lines[0] == "test: 3 images of bright, fold 0 of 3, unet with dice, best checkpoint (epoch 1 of 50)"
     assert [line.split()[0] for line in lines[1:]] == [name.split()[0] for name in NAMES]
     assert lines[1].split()[1] == f"{run[2]['mean']['mIoU']:.4f}"
 
 
 def test_the_latest_checkpoint_of_another_part(run, tmp_path):
-    bench, folder, _ = run
-    result = evaluate.evaluate_run(bench, folder, tmp_path, part="validation", choice="latest")
+    made, folder, _ = run
+    result = evaluation.evaluate_run(made, folder, ResultFolder(tmp_path), part="validation", choice="latest")
     found = rows(tmp_path / "validation.csv")
-    assert list(found) == [bench.dataset.names[index] for index in bench.split.validation]
-    index = bench.split.validation[0]
-    assert found[bench.dataset.names[index]]["mIoU"] == pytest.approx(iou_by_hand(bench, index, -2.0), abs=1e-6)
+    assert list(found) == [made.dataset.names[index] for index in made.split.validation]
+    index = made.split.validation[0]
+    assert found[made.dataset.names[index]]["mIoU"] == pytest.approx(iou_by_hand(made, index, -2.0), abs=1e-6)
     assert (result["step"], result["epoch"], result["deviation"]["mIoU"]) == (20, 2, 0.0)
 
 
 def test_the_logs_tell_the_seconds_of_the_training(run, tmp_path):
-    bench, folder, _ = run
-    log = folder / "metrics.jsonl"
+    made, folder, _ = run
+    log = folder.log
     log.write_text('{"step": 1, "seconds": 3.5}\n{"step": 10, "seconds": 41.0}\n{"step": 10, "loss": 1.0}\n')
-    result = evaluate.evaluate_run(bench, folder, tmp_path, part="validation", choice="best")
+    result = evaluation.evaluate_run(made, folder, ResultFolder(tmp_path), part="validation", choice="best")
     log.unlink()
     assert result["seconds"] == 41.0
 
 
 def test_a_log_that_was_cut_off_tells_what_it_can(run, tmp_path):
-    bench, folder, _ = run
-    log = folder / "metrics.jsonl"
+    made, folder, _ = run
+    log = folder.log
     log.write_text('{"step": 10, "epoch": 1, "seconds": 4.5}\n{"step": 20, "epoch": 2, "sec')
     try:
-        result = evaluate.evaluate_run(bench, folder, tmp_path, part="test", choice="latest")
+        result = evaluation.evaluate_run(made, folder, ResultFolder(tmp_path), part="test", choice="latest")
     finally:
         log.unlink()
     assert result["seconds"] == 4.5
@@ -141,32 +143,32 @@ def test_devices_need_not_be_those_of_the_training(run, _bright, tmp_path):
     """A batch of 3 cannot be shared by the four devices of the tests; one of 4 is filled up."""
     assert jax.local_device_count() == 4
     scores = run[2]["mean"]
-    bench = finish(tmp_path / "run", thresholds=(0.25,), panels=0, batch_size=3)
-    assert evaluate.test_run(bench, tmp_path / "run")["mean"] == scores
+    made = finish(tmp_path / "run", thresholds=(0.25,), panels=0, batch_size=3)
+    assert evaluation.test_run(made, RunFolder(tmp_path / "run"))["mean"] == scores
 
 
 @pytest.mark.parametrize("first", [True, False])
 def test_no_process_leaves_before_the_first_has_tested(first, run, monkeypatch):
     """Not when the test fails either: jax ends all processes some minutes after one has ended."""
-    bench, folder, _ = run
+    made, folder, _ = run
     waited = []
     monkeypatch.setattr(parallel, "is_first", lambda: first)
     monkeypatch.setattr(parallel, "wait_for_all", lambda: waited.append(True))
-    monkeypatch.setattr(evaluate, "_draw", lambda *_: (_ for _ in ()).throw(OSError("no room")))
+    monkeypatch.setattr(evaluation, "_draw", lambda *_: (_ for _ in ()).throw(OSError("no room")))
     with pytest.raises(RunError, match="no room") if first else nullcontext():
-        assert evaluate.test_run(bench, folder) == {}
+        assert evaluation.test_run(made, folder) == {}
     assert waited == [True]
 
 
 def test_what_cannot_be_written_leaves_no_result(run, tmp_path, monkeypatch):
-    bench, folder, _ = run
+    made, folder, _ = run
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(evaluate, "write_picture", full)
+    monkeypatch.setattr(ResultFolder, "write_panel", full)
     with pytest.raises(RunError, match=r"cannot write the results to .*: No space left on device"):
-        evaluate.evaluate_run(bench, folder, tmp_path / "out", part="validation", choice="best")
+        evaluation.evaluate_run(made, folder, ResultFolder(tmp_path / "out"), part="validation", choice="best")
     assert not (tmp_path / "out" / "result.json").exists()
 
 
@@ -175,7 +177,7 @@ def test_more_classes_are_each_taken_by_itself():
     label[2, 3], predicted[2, 7] = 1, 1  # 4 pixels apart
     label[8, 3], predicted[8, 3] = 2, 2
     predicted[8, 9] = 2  # 6 pixels from the other
-    scores = evaluate.score_image(predicted, label, classes=3)
+    scores = evaluation.score_image(predicted, label, classes=3)
     assert scores["HD"] == np.mean([4, 3])
     assert scores["Betti error"] == np.mean([0, 1])
     iou = [140 / 143, 0, 1 / 2]
@@ -185,7 +187,7 @@ def test_more_classes_are_each_taken_by_itself():
 def test_volumes_are_scored_as_volumes():
     rng = np.random.default_rng(0)
     label, predicted = rng.random((2, 5, 9, 8)) > 0.6
-    scores = evaluate.score_image(predicted.astype(int), label.astype(int), classes=2)
+    scores = evaluation.score_image(predicted.astype(int), label.astype(int), classes=2)
     assert scores["HD"] == modified_hausdorff(predicted, label, spatial_dims=3)
     assert scores["Betti error"] == betti_error(predicted, label, spatial_dims=3)
 
@@ -194,9 +196,8 @@ def test_volumes_are_scored_as_volumes():
 def trained(_bright, tmp_path_factory):
     """A run with a U-Net, which is what the command makes from the config."""
     folder = tmp_path_factory.mktemp("runs") / "unet"
-    bench = prepare_run(config(folder))
-    open_folder(bench)
-    save(bench, folder, [None])
+    made = prepare_run(config(folder))
+    save(made, open_folder(made), [None])
     return folder
 
 
@@ -216,7 +217,7 @@ def test_the_command_writes_beside_the_run(trained, capsys):
     [
         ("config.json", [], "{run} is no run: it has no config.json"),
         ("checkpoints", [], "there is no checkpoint in {run}/checkpoints; train the run first"),
-        ("split.json", [], "{run}/split.json cannot be read: No such file or directory"),
+        ("split.json", [], "cannot read {run}/split.json: No such file or directory"),
         (None, ["--output", "{run}"], "{run} is the run itself, whose own results stay; give another folder"),
         (None, ["--output", "{run}/config.json"], "cannot write the results to {run}/config.json: File exists"),
     ],
@@ -236,7 +237,7 @@ def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message
 
 
 def test_other_images_are_refused(trained, capsys, monkeypatch):
-    monkeypatch.setattr("train.workbench.open_dataset", lambda *_, **__: Bright(10))
+    monkeypatch.setattr("train.runs.setup.open_dataset", lambda *_, **__: Bright(10))
     assert evaluate.main([str(trained)]) == 1
     message = f"{trained} was trained on other images or masks than 'bright' has now; see its split.json"
     assert capsys.readouterr().err == f"error: {message}\n"

@@ -17,11 +17,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.train.tiny_runs import Tiny
-from train import evaluate, workbench
+from tests.train.runs.tiny_runs import Tiny
+from train import evaluate
 from train.__main__ import main
-from train.checkpoints import Checkpoints
-from train.workbench import initial_state, reopen_run
+from train.runs import setup
+from train.runs.checkpoints import Checkpoints
+from train.runs.folder import RunFolder
+from train.runs.setup import initial_state, reopen_run
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,8 +56,8 @@ def typed(home, output, *more):
 
 TINY = (
     "-c",
-    "import sys; from tests.train.tiny_runs import Tiny; from train import workbench;"
-    "workbench.network_of = lambda *_, **__: Tiny();"
+    "import sys; from tests.train.runs.tiny_runs import Tiny; from train.runs import setup;"
+    "setup.network_of = lambda *_, **__: Tiny();"
     "from train.__main__ import leave, main; leave(main())",
 )
 """`python -m train` with a network that is quick to compile."""
@@ -80,9 +82,9 @@ def wait_for_text(text, log, process):
 
 
 def final_state(folder):
-    bench = reopen_run(folder)
+    made = reopen_run(RunFolder(folder))
     checkpoints = Checkpoints(folder / "checkpoints", read_only=True)
-    restored = checkpoints.latest(initial_state(bench))
+    restored = checkpoints.latest(initial_state(made))
     checkpoints.close()
     return restored.state
 
@@ -93,14 +95,14 @@ def named_leaves(tree):
 
 @pytest.fixture
 def _tiny(monkeypatch):
-    monkeypatch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+    monkeypatch.setattr(setup, "network_of", lambda *_, **__: Tiny())
 
 
 @pytest.fixture(scope="module")
 def alone(home):
     """A run in this process, on its two devices, of the tiny network."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+        patch.setattr(setup, "network_of", lambda *_, **__: Tiny())
         assert main(typed(home, "alone")) == 0
     return home / "alone"
 
@@ -138,10 +140,10 @@ def test_a_run_in_a_new_process_compiles_nothing_again(home):
 import collections, os, sys
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 import jax
-from tests.train.tiny_runs import Tiny
-from train import workbench
+from tests.train.runs.tiny_runs import Tiny
+from train.runs import setup
 from train.__main__ import main
-workbench.network_of = lambda *_, **__: Tiny()
+setup.network_of = lambda *_, **__: Tiny()
 events = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: events.update([event.rpartition("/")[2]]))
 for output in ("first", "second"):
@@ -177,7 +179,7 @@ for output in ("first", "second"):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("where", ["train.workbench.prepare_run", "train.evaluate.test_run"])
+@pytest.mark.parametrize("where", ["train.runs.setup.prepare_run", "train.evaluate.test_run"])
 def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _tiny, capsys, monkeypatch):
     before = signal.getsignal(number)
     output = f"signal-{where.rpartition('.')[2]}-{number}"
@@ -218,7 +220,7 @@ def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp
         return evaluate_run(*arguments, **choice)
 
     with monkeypatch.context() as patch:
-        patch.setattr(workbench, "network_of", lambda *_, **__: Tiny())
+        patch.setattr(setup, "network_of", lambda *_, **__: Tiny())
         patch.setattr(evaluate, "evaluate_run", evaluated)
         assert main(flags) == 0
         (tmp_path / "mine").rename(tmp_path / "elsewhere")
@@ -254,7 +256,7 @@ def free_port():
 def start_two(home, output, *more):
     """Two processes of four devices each."""
     address = f"localhost:{free_port()}"
-    # Hosts without accelerators keep no programs, see train.parallel.share_programs; what the tests keep is not for them.
+    # Hosts without accelerators keep no programs, see `can_read_each_others_programs`; what the tests keep is not for them.
     hosts = {
         "JAX_COORDINATOR_ADDRESS": address,
         "JAX_NUM_PROCESSES": "2",
@@ -285,7 +287,7 @@ def test_two_hosts_train_what_one_trains_and_both_stop_when_one_is_told_to(home,
     assert all(f"going on after step {steps[0][1]} of 6" in one and "Traceback" not in one for one in said), said
     assert ["test: 5 images" in one for one in said] == [True, False]
     two, one = final_state(home / "hosts"), final_state(alone)
-    for part in ("params", "statistics"):
+    for part in ("params", "batch_statistics"):
         there, whole = named_leaves(getattr(two, part)), named_leaves(getattr(one, part))
         assert there.keys() == whole.keys() and there
         for name, leaf in there.items():

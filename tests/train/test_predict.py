@@ -9,9 +9,10 @@ import PIL.Image
 import pytest
 import tifffile
 
-from tests.train.finished_run import Bright, Threshold, config, save
+from tests.train.runs.finished_run import Bright, Threshold, config, save
 from train import predict
-from train.workbench import initial_state, open_folder, prepare_run
+from train.runs.folder import RunFolder
+from train.runs.setup import initial_state, open_folder, prepare_run
 
 
 class Coloured(Bright):
@@ -26,11 +27,10 @@ class Coloured(Bright):
 
 def make_run(folder, dataset):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.workbench.open_dataset", lambda *_, **__: dataset)
-        bench = prepare_run(config(folder))
-        open_folder(bench)
-        save(bench, folder, [None])
-    return bench, folder
+        patch.setattr("train.runs.setup.open_dataset", lambda *_, **__: dataset)
+        made = prepare_run(config(folder))
+        save(made, open_folder(made), [None])
+    return made, folder
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +44,21 @@ def write_grey(path, shape=(22, 31), seed=0):
     return values
 
 
-def expected(bench, image):
+def expected(made, image):
     """Of the network itself, from an image `[*shape, channels]` from 0 to 1."""
-    state = initial_state(bench)
-    standardised = (image - bench.statistics.mean) / bench.statistics.deviation
-    variables = {"params": state.params, "batch_stats": state.statistics}
-    apply = jax.jit(functools.partial(bench.network.apply, train=False))
+    state = initial_state(made)
+    standardised = (image - made.statistics.mean) / made.statistics.deviation
+    variables = {"params": state.params, "batch_stats": state.batch_statistics}
+    apply = jax.jit(functools.partial(made.network.apply, train=False))
     logits = apply(variables, standardised[None].astype(np.float32))[0]
     return np.asarray(jax.nn.softmax(logits) if logits.shape[-1] > 1 else jax.nn.sigmoid(logits))
 
 
 def test_a_picture_gives_a_mask_and_a_probability(grey, tmp_path, capsys):
-    bench, folder = grey
+    made, folder = grey
     values = write_grey(tmp_path / "a.png")
     assert predict.main([str(folder), str(tmp_path / "a.png")]) == 0
-    probability = expected(bench, values[..., None] / 255)[..., 0]
+    probability = expected(made, values[..., None] / 255)[..., 0]
     output = folder / "predictions"
     written = tifffile.imread(output / "a_probability.tif")
     assert written.dtype == np.float32
@@ -72,7 +72,7 @@ def test_a_picture_gives_a_mask_and_a_probability(grey, tmp_path, capsys):
 def test_sixteen_bits_are_the_same_image(grey, tmp_path):
     values = write_grey(tmp_path / "a.png")
     PIL.Image.fromarray(values.astype(np.uint16) * 257).save(tmp_path / "b.tif")
-    trained = predict.load_trained(grey[1])
+    trained = predict.load_trained(RunFolder(grey[1]))
     one, other = (predict.predict_file(trained, tmp_path / name, tile=512, overlap=64) for name in ("a.png", "b.tif"))
     np.testing.assert_allclose(one, other, atol=1e-6)
 
@@ -81,18 +81,18 @@ def test_tiles_leave_no_trace(grey, tmp_path):
     """With a network that sees one pixel."""
     values = write_grey(tmp_path / "a.png", (70, 45))
     state = initial_state(grey[0]).replace(params={"threshold": np.float32(0.1)}, optimizer=())
-    trained = predict.load_trained(grey[1])._replace(network=Threshold(), state=state)
+    trained = predict.load_trained(RunFolder(grey[1]))._replace(network=Threshold(), state=state)
     tiled = predict.predict_file(trained, tmp_path / "a.png", tile=24, overlap=10)[..., 0]
     mean, deviation = grey[0].statistics
     np.testing.assert_allclose(tiled, 1 / (1 + np.exp(-8 * ((values / 255 - mean) / deviation - 0.1))), atol=1e-6)
 
 
 def test_colours_and_classes(tmp_path):
-    bench, folder = make_run(tmp_path / "run", Coloured())
+    made, folder = make_run(tmp_path / "run", Coloured())
     values = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
     PIL.Image.fromarray(values).save(tmp_path / "a.bmp")
     assert predict.main([str(folder), str(tmp_path / "a.bmp"), "--output", str(tmp_path / "out")]) == 0
-    probabilities = expected(bench, values / 255)
+    probabilities = expected(made, values / 255)
     written = tifffile.imread(tmp_path / "out" / "a_probability.tif")
     np.testing.assert_allclose(written, np.moveaxis(probabilities, -1, 0), atol=1e-5)
     mask = np.asarray(PIL.Image.open(tmp_path / "out" / "a_mask.png"))
@@ -100,14 +100,14 @@ def test_colours_and_classes(tmp_path):
 
 
 def test_volumes_keep_their_place(tmp_path, capsys):
-    bench, folder = make_run(tmp_path / "run", Bright(9, ((6, 8, 10),)))
+    made, folder = make_run(tmp_path / "run", Bright(9, ((6, 8, 10),)))
     affine = np.array([[0, 2.0, 0, 5], [1.5, 0, 0, 7], [0, 0, 3.0, -9], [0, 0, 0, 1]])
     values = np.random.default_rng(0).integers(0, 256, (7, 9, 12), np.uint8)
     nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "v.nii.gz")
     arguments = [str(folder), str(tmp_path / "v.nii.gz"), "--output", str(tmp_path / "out")]
     assert predict.main(arguments) == 0
     mask, probability = (nibabel.load(tmp_path / "out" / f"v_{kind}.nii.gz") for kind in ("mask", "probability"))
-    wanted = expected(bench, values[..., None] / 255)[..., 0]
+    wanted = expected(made, values[..., None] / 255)[..., 0]
     np.testing.assert_allclose(probability.get_fdata(), wanted, atol=1e-5)
     np.testing.assert_array_equal(np.asarray(mask.dataobj), probability.get_fdata() > 0.5)
     for image in (mask, probability):
@@ -161,10 +161,10 @@ def test_settings_out_of_range(grey, capsys, arguments, message):
 def test_a_run_without_statistics(grey, tmp_path, capsys):
     (tmp_path / "config.json").write_text((grey[1] / "config.json").read_text())
     assert predict.main([str(tmp_path), "a.png"]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path}/statistics.json cannot be read: No such file or directory\n"
+    assert capsys.readouterr().err == f"error: cannot read {tmp_path}/statistics.json: No such file or directory\n"
     (tmp_path / "statistics.json").write_text('{"mean": [0.5]}')
     assert predict.main([str(tmp_path), "a.png"]) == 1
-    assert capsys.readouterr().err == f"error: {tmp_path}/statistics.json is damaged (KeyError('deviation'))\n"
+    assert capsys.readouterr().err == f"error: statistics.json of {tmp_path} is damaged (KeyError('deviation'))\n"
 
 
 def test_an_output_that_cannot_be_written(grey, tmp_path, capsys):

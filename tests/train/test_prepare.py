@@ -1,11 +1,9 @@
 """What is said of prepared data, and of data that cannot be prepared."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from train.datasets import DATASETS
+from train.datasets import DATASETS, Example, facts_of
 from train.prepare import contents, main
 
 
@@ -14,11 +12,19 @@ class Images(list):
 
     name, classes, spatial_dims = "images", 2, 2
 
+    @property
+    def images(self):
+        return [facts_of(example.image) for example in self]
+
+    @property
+    def channels(self):
+        return self[0].image.shape[-1]
+
 
 def image(height, width, foreground, channels=1):
     label = np.zeros((height, width), np.int32)
     label.flat[:foreground] = 1
-    return SimpleNamespace(name="a", image=np.zeros((height, width, channels), np.float32), label=label)
+    return Example("a", np.zeros((height, width, channels), np.float32), label)
 
 
 def test_contents_by_hand():

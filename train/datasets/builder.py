@@ -24,7 +24,7 @@ import numpy.typing as npt
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from train.datasets.files import DatasetError
+from train.datasets.readers import DatasetError
 
 PART_BYTES = 256 * 2**20  # of uncompressed images and labels in one part, which is held in memory while it is written
 _SHOWN_FILES = 12
@@ -49,7 +49,7 @@ class Record(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Contents:
     """What a data set will hold.
 
     Attributes:
@@ -87,7 +87,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
             alternative: the data come with an installed package.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     PAGE: ClassVar[str] = ""
     LICENSE: ClassVar[str] = ""
     CITATION: ClassVar[str] = ""
@@ -107,16 +107,20 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
             source: That folder, as recorded with the data.
             data_dir: Folder to write to.
         """
-        self._plan = self.plan(files)
-        if self.IMAGES and len(self._plan.records) != self.IMAGES:
+        self._contents = self.plan(files)
+        if self.IMAGES and len(self._contents.records) != self.IMAGES:
             _LOG.warning(
-                "%s: %s gives %d images, the whole set has %d", self.name, source, len(self._plan.records), self.IMAGES
+                "%s: %s gives %d images, the whole set has %d",
+                self.name,
+                source,
+                len(self._contents.records),
+                self.IMAGES,
             )
         self._source = source
         super().__init__(data_dir=data_dir, file_format="array_record")
 
     @classmethod
-    def plan(cls, files: Files) -> Plan:
+    def plan(cls, files: Files) -> Contents:
         """Lists the examples without reading more than it must.
 
         Args:
@@ -131,7 +135,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
-        plan, sides = self._plan, (None,) * self._plan.spatial_dims
+        contents, sides = self._contents, (None,) * self._contents.spatial_dims
         return tfds.core.DatasetInfo(
             builder=self,
             description=textwrap.dedent(self.__doc__ or ""),
@@ -144,46 +148,46 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
                     "name": tfds.features.Text(),
                     "split": tfds.features.Text(),
                     "image": tfds.features.Tensor(
-                        shape=(*sides, plan.channels), dtype=np.dtype(plan.dtype), encoding="zlib"
+                        shape=(*sides, contents.channels), dtype=np.dtype(contents.dtype), encoding="zlib"
                     ),
                     "label": tfds.features.Tensor(shape=sides, dtype=np.uint8, encoding="zlib"),
                 }
             ),
             metadata=tfds.core.MetadataDict(
-                classes=plan.classes,
-                channels=plan.channels,
-                spatial_dims=plan.spatial_dims,
-                names=[record.name for record in plan.records],
-                original_splits=[record.split for record in plan.records],
+                classes=contents.classes,
+                channels=contents.channels,
+                spatial_dims=contents.spatial_dims,
+                names=[record.name for record in contents.records],
+                original_splits=[record.split for record in contents.records],
                 source=self._source,
-                **plan.facts,
+                **contents.facts,
             ),
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         del dl_manager  # nothing is downloaded
-        count = max(1, PART_BYTES // self._plan.example_bytes)
-        starts = range(0, len(self._plan.records), count)
+        count = max(1, PART_BYTES // self._contents.example_bytes)
+        starts = range(0, len(self._contents.records), count)
         # Made here, drawn by all parts: a bar on a terminal, nothing elsewhere.
         bar = tqdm(
-            total=len(self._plan.records), desc=f"preparing {self.name}", unit="image", disable=None, leave=False
+            total=len(self._contents.records), desc=f"preparing {self.name}", unit="image", disable=None, leave=False
         )
         return {f"part{part:05d}": self._generate_examples(start, count, bar) for part, start in enumerate(starts)}
 
     def _generate_examples(self, start: int, count: int, bar: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-        for index, record in enumerate(self._plan.records[start : start + count], start):
+        for index, record in enumerate(self._contents.records[start : start + count], start):
             image, label = record.load()
             yield (
                 index,
                 {
                     "name": record.name,
                     "split": record.split,
-                    "image": np.ascontiguousarray(image, self._plan.dtype),
+                    "image": np.ascontiguousarray(image, self._contents.dtype),
                     "label": np.ascontiguousarray(label, np.uint8),
                 },
             )
             bar.update()
-        if start + count >= len(self._plan.records):
+        if start + count >= len(self._contents.records):
             bar.close()
 
     def _log_download_bytes(self) -> None:

@@ -8,13 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from train.datasets.builder import Files, Pair, Plan, Record, SegmentationBuilder, match_masks
-from train.datasets.files import SUFFIXES, DatasetError, describe_values, read_pair, stem
+from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder, match_masks
+from train.datasets.readers import SUFFIXES, DatasetError, describe_values, read_pair, stem, to_unit_range
 
 MAX_CLASSES = 256  # labels are kept in 8 bits
 MAX_BYTES = 1000 * 2**20  # above this tensorflow-datasets sorts examples on disk, with TensorFlow
 _IGNORED_SUFFIXES = (".txt", ".md", ".csv", ".json", ".xml", ".db", ".ini")
-_GREATEST = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
 class _Seen(NamedTuple):
@@ -31,7 +30,7 @@ class Folder(SegmentationBuilder):
     - `images/a.tif` belongs to `masks/a.png`. Hidden files and notes (`.txt`, `.csv`, ...) are passed over; any other
       file, a folder, an image without a mask or a mask without an image is an error.
     - Masks hold 0 and 255 (two classes), or the class numbers 0, 1, ..., C - 1, of which none is missing in all masks
-      together; `train.datasets.files` says how palettes are read.
+      together; `train.datasets.readers` says how palettes are read.
     - All images have the same number of channels, and are either pictures or NIfTI volumes. 8 and 16 bits may be mixed.
     - One image is enough to prepare, and too few to train on: a split needs images to hold out.
     """
@@ -55,7 +54,7 @@ class Folder(SegmentationBuilder):
         return kept
 
     @classmethod
-    def plan(cls, files: Files) -> Plan:
+    def plan(cls, files: Files) -> Contents:
         """See the base class. Reads every file once, so that a broken one is found before anything is written."""
         pairs = match_masks(files["images/*"], files["masks/*"], key=stem)
         seen = _look_at([(image, mask) for _, image, mask in pairs])
@@ -65,7 +64,7 @@ class Folder(SegmentationBuilder):
         ((dims, channels),) = seen.kinds
         classes, scale = _classes(seen.values)
         dtype = next(iter(seen.dtypes)) if len(seen.dtypes) == 1 else _common(seen.dtypes)
-        return Plan(
+        return Contents(
             [Record(name, "", functools.partial(_load, image, mask, dtype, scale)) for name, image, mask in pairs],
             channels=channels,
             classes=classes,
@@ -140,4 +139,4 @@ def _load(image_path: pathlib.Path, mask_path: pathlib.Path, dtype: np.dtype, sc
         return image, mask // scale
     if dtype == np.uint16:
         return image.astype(np.uint16) * np.uint16(257), mask // scale  # 255 -> 65535
-    return np.divide(image, _GREATEST[image.dtype], dtype=np.float32), mask // scale
+    return to_unit_range(image), mask // scale

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from nilearn import datasets
 
-from train.datasets.builder import Files, Pair, Plan, Record, SegmentationBuilder
+from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
 
 RESOLUTION_MM = 2  # edge of a voxel
 LOWEST_MM, HIGHEST_MM = -30.0, 66.0  # heights of the slices used, in MNI space, ends included
@@ -47,7 +47,7 @@ class Mni152(SegmentationBuilder):
     CITATION = "Fonov et al., Unbiased average age-appropriate atlases for pediatric studies, NeuroImage 54(1), 2011"
 
     @classmethod
-    def plan(cls, files: Files) -> Plan:
+    def plan(cls, files: Files) -> Contents:
         """See the base class."""
         del files
         brain = load_brain(RESOLUTION_MM)
@@ -55,7 +55,7 @@ class Mni152(SegmentationBuilder):
             Record(f"z{height:+04.0f}mm", "", functools.partial(_block, brain, (index, slice(None), slice(None))))
             for index, height in enumerate(brain.heights_mm)
         ]
-        return Plan(records, channels=1, dtype=np.float32)
+        return Contents(records, channels=1, dtype=np.float32)
 
 
 class Mni152Volume(SegmentationBuilder):
@@ -71,7 +71,7 @@ class Mni152Volume(SegmentationBuilder):
     PAGE, LICENSE, CITATION = Mni152.PAGE, Mni152.LICENSE, Mni152.CITATION
 
     @classmethod
-    def plan(cls, files: Files) -> Plan:
+    def plan(cls, files: Files) -> Contents:
         """See the base class."""
         del files
         brain = load_brain(RESOLUTION_MM)
@@ -81,7 +81,7 @@ class Mni152Volume(SegmentationBuilder):
             for level, upright in (("bottom", slice(height)), ("top", slice(height, 2 * height)))
             for end, along in (("back", slice(rows, None)), ("front", slice(rows)))
         ]
-        return Plan(records, channels=1, spatial_dims=3, dtype=np.float32)
+        return Contents(records, channels=1, spatial_dims=3, dtype=np.float32)
 
 
 def load_brain(resolution_mm: int) -> Brain:

@@ -13,19 +13,22 @@ import pathlib
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow_datasets as tfds
 
+from train.atomic_files import locked
 from train.datasets.builder import SegmentationBuilder, fingerprint
-from train.datasets.files import DatasetError
+from train.datasets.dataset import Example, ImageFacts, facts_of
+from train.datasets.drive import Drive
 from train.datasets.folder import Folder
-from train.datasets.membranes import Isbi2012, Snemi3d
+from train.datasets.glas import Glas
+from train.datasets.isbi2012 import Isbi2012
+from train.datasets.massachusetts_roads import MassachusettsRoads
 from train.datasets.mni152 import Mni152, Mni152Volume
-from train.datasets.photographs import Drive, Glas, MassachusettsRoads
-from train.whole_files import locked
+from train.datasets.readers import DatasetError, to_unit_range
+from train.datasets.snemi3d import Snemi3d
 
 DATASETS: Mapping[str, type[SegmentationBuilder]] = {
     builder.name: builder
@@ -33,22 +36,8 @@ DATASETS: Mapping[str, type[SegmentationBuilder]] = {
 }
 
 _STAGING = ".unfinished"
-_COMPLETE = "complete.json"  # written last: the size of every other file, and a checksum of what they hold
-_SCALE = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
-
-
-class Example(NamedTuple):
-    """One image.
-
-    Attributes:
-        name: Unique in the data set, for example "21_training".
-        image: `[*shape, channels]`, float32, 0 to 1.
-        label: Class of each pixel, `[*shape]`, int32, 0 to classes - 1.
-    """
-
-    name: str
-    image: npt.NDArray[np.float32]
-    label: npt.NDArray[np.int32]
+# Written last: the size of every other file, a checksum of what they hold, and the facts of every image.
+_COMPLETE = "complete.json"
 
 
 class SegmentationDataset:
@@ -63,6 +52,7 @@ class SegmentationDataset:
         names: Name of each example.
         original_splits: Part of the original set that each example comes from, empty where there is none.
         facts: Everything recorded with the data, such as the seed of a draw.
+        images: Shape, mean and variance of each image.
         checksum: Of every pixel of the images and labels.
     """
 
@@ -81,7 +71,11 @@ class SegmentationDataset:
         self.spatial_dims: int = self.facts["spatial_dims"]
         self.names: tuple[str, ...] = tuple(self.facts["names"])
         self.original_splits: tuple[str, ...] = tuple(self.facts["original_splits"])
-        self.checksum: int = json.loads((path / _COMPLETE).read_text())["checksum"]
+        complete = json.loads((path / _COMPLETE).read_text())
+        self.checksum: int = complete["checksum"]
+        self.images = tuple(
+            ImageFacts(*(tuple(values[name]) for name in ImageFacts._fields)) for values in complete["images"]
+        )
         self._examples = _source(builder)
 
     def __reduce__(self) -> tuple[type["SegmentationDataset"], tuple[pathlib.Path]]:
@@ -95,8 +89,7 @@ class SegmentationDataset:
         if not -len(self) <= place < len(self):
             raise IndexError(f"{self.name} has {len(self)} images, got index {place}")
         example = self._examples[place % len(self)]
-        image = np.asarray(example["image"], np.float32) / np.float32(_SCALE[example["image"].dtype])
-        return Example(example["name"].decode(), image, example["label"].astype(np.int32))
+        return Example(example["name"].decode(), to_unit_range(example["image"]), example["label"].astype(np.int32))
 
 
 def prepare(
@@ -170,7 +163,7 @@ def _write(builder: SegmentationBuilder, home: pathlib.Path, target: pathlib.Pat
         builder.download_and_prepare(download_dir=staging / "downloads")
         written = pathlib.Path(builder.data_path)
         sizes = {path.name: path.stat().st_size for path in sorted(written.iterdir())}
-        (written / _COMPLETE).write_text(json.dumps({"checksum": _checksum(builder), "sizes": sizes}, indent=1))
+        (written / _COMPLETE).write_text(json.dumps({**_look_through(builder), "sizes": sizes}, indent=1))
         if target.exists():  # damaged, or it would have been taken
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -183,12 +176,14 @@ def _source(builder: tfds.core.DatasetBuilder) -> Sequence[Mapping[str, Any]]:
     return builder.as_data_source("+".join(sorted(builder.info.splits)))
 
 
-def _checksum(builder: tfds.core.DatasetBuilder) -> int:
-    checksum = 0
+def _look_through(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
+    """Checksum of the examples that were written, and the facts of each."""
+    checksum, images = 0, []
     for example in _source(builder):
         for part in (example["name"], example["image"].tobytes(), example["label"].tobytes()):
             checksum = zlib.crc32(part, checksum)
-    return checksum
+        images.append(facts_of(to_unit_range(example["image"]))._asdict())
+    return {"checksum": checksum, "images": images}
 
 
 def _is_complete(path: pathlib.Path) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from train.datasets import DatasetError, open_dataset
-from train.datasets.photographs import MassachusettsRoads
+from train.datasets.massachusetts_roads import MassachusettsRoads
 
 REAL = pathlib.Path(__file__).parents[3].parent / "shared" / "data"
 

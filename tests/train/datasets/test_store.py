@@ -13,7 +13,16 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from train.datasets import DATASETS, DatasetError, SegmentationDataset, builder, files, open_dataset, prepare
+from train.datasets import (
+    DATASETS,
+    DatasetError,
+    SegmentationDataset,
+    builder,
+    facts_of,
+    open_dataset,
+    prepare,
+    readers,
+)
 
 MASK = np.uint8([[0, 255], [255, 0]])
 REPOSITORY = pathlib.Path(__file__).parents[3]
@@ -51,7 +60,7 @@ def test_a_second_time_nothing_is_written(source, data):
     assert prepare("folder", data_dir=str(data), source=str(source)) == path
     assert prepare("folder", data_dir=data) == path
     assert stamps(data) == before
-    assert path.parts[-3] == "folder" and path.parts[-1] == "1.0.0"
+    assert path.parts[-3] == "folder" and path.parts[-1] == "1.1.0"
     assert [file.name for file in sorted(path.iterdir()) if "array_record" in file.name] == [
         "folder-part00000.array_record-00000-of-00001"
     ]
@@ -70,6 +79,13 @@ def test_a_data_set_is_read_at_random_and_survives_pickling_and_other_processes(
     image, label = dataset[0].image, dataset[0].label
     image[:], label[:] = 7, 7  # an example is the caller's own
     assert dataset[0].image.max() < 1 and dataset[0].label.max() == 1
+
+
+def test_facts_of_every_image_are_kept_with_the_data(source, data):
+    """Shapes, means and variances as the images themselves have them, to the last bit."""
+    dataset = open_dataset("folder", data_dir=data, source=source)
+    assert dataset.images == tuple(facts_of(example.image) for example in dataset)
+    assert dataset.images[2].shape == (2, 2) and dataset.images[2].mean == pytest.approx((0.4,))
 
 
 def test_a_worker_process_reads_the_same(source, data):
@@ -257,4 +273,4 @@ def test_tensorflow_is_never_imported(source, data):
         text=True,
     )
     assert shown.stdout == "a False\n" and shown.stderr == ""
-    assert files.__name__ in sys.modules and "tensorflow" not in sys.modules
+    assert readers.__name__ in sys.modules and "tensorflow" not in sys.modules

@@ -1,0 +1,83 @@
+"""Folders as finished runs leave them, made up, and small pictures."""
+
+import csv
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from train.config import Config, DataConfig, LossConfig, ModelConfig, to_json
+from train.reports.results import Part, RunKey, read_rows
+from train.runs.folder import RunFolder
+
+METRICS = ("mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE")
+
+
+def config_of(folder, loss="ce", fold=0, model="unet", **settings):
+    return Config(
+        output=str(folder),
+        loss=LossConfig(name=loss),
+        model=ModelConfig(name=model),
+        data=DataConfig(fold=fold),
+        **settings,
+    )
+
+
+def write_run(config: Config, scores: dict[str, list[float]], *, panels: tuple[str, ...] = ("a",)) -> Path:
+    """Writes the run that `config` describes; `scores` are those of its test images for each metric, 0.5 where not given."""
+    folder = Path(config.output)
+    count = len(next(iter(scores.values())))
+    scores = {metric: scores.get(metric, [0.5] * count) for metric in METRICS}
+    (folder / "panels").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(to_json(config)))
+    with (folder / "test.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", *METRICS])
+        for number in range(count):
+            name = f"fold{config.data.fold}-image{number}"
+            writer.writerow([name, *(scores[metric][number] for metric in METRICS)])
+    for name in panels:
+        (folder / "panels" / f"{name}.png").write_bytes(png())
+    result = {
+        "dataset": config.data.dataset,
+        "model": config.model.name,
+        "loss": config.loss.name,
+        "fold": config.data.fold,
+        "seed": config.seed,
+        "images": count,
+        "best_step": 30,
+        "best_epoch": 3,
+        "seconds": 12.3,
+        "mean": {metric: float(np.mean(values)) for metric, values in scores.items()},
+        "deviation": dict.fromkeys(METRICS, 0.1),
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+def rows_of(folder, scores, failed=()):
+    """Rows from {(model, loss): [scores of the images of each fold]}, where a list of numbers is of mIoU alone."""
+    keys, reasons = [], {}
+    for (model, loss), folds in scores.items():
+        for fold, of_fold in enumerate(folds):
+            keys.append(RunKey(model, loss, Part(0, fold), RunFolder(folder / f"{model}-{loss}-{fold}")))
+            if (loss, fold) in failed:
+                reasons[keys[-1]] = "ended with status 1"
+                continue
+            of_fold = of_fold if isinstance(of_fold, dict) else {"mIoU": of_fold}
+            write_run(config_of(keys[-1].folder, loss, fold, model), of_fold)
+    return read_rows(keys, reasons)
+
+
+def png() -> bytes:
+    """One grey pixel."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0\x7f")) + chunk(b"IEND", b"")
+    )

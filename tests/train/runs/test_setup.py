@@ -1,0 +1,125 @@
+"""The network that a config describes, as the training step sees it."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import optax
+import pytest
+
+from cwmi_jax.losses import cross_entropy
+from tests.train.runs.finished_run import Bright
+from tests.train.runs.tiny_runs import tiny_config
+from train.runs import parallel, setup
+from train.config import LossConfig, ModelConfig, OptimizerConfig
+from train.runs.steps import create_state, train_step
+from train.runs.setup import check_loss, network_of, prepare_run
+
+SMALL = ModelConfig(width=4, depth=1, groups=2)
+
+
+def traced(config, *, classes=2, spatial_dims=2):
+    """The training step of two devices, not compiled: its program as text, and the shapes of state and logits."""
+    network = network_of(config, classes=classes, spatial_dims=spatial_dims)
+    sides = (8,) * spatial_dims
+    optimizer = optax.sgd(0.1)
+    state = jax.eval_shape(functools.partial(create_state, network, optimizer, 0, (*sides, 1), ema=False))
+    logits = []
+
+    def loss(z, y, *, where):
+        logits.append(z)
+        return cross_entropy(z, y, where=where, spatial_dims=spatial_dims)
+
+    step = functools.partial(
+        train_step, network=network, optimizer=optimizer, loss=loss, ema=0.0, axis_name=parallel.AXIS
+    )
+    batch = {
+        "images": jax.ShapeDtypeStruct((2, 3, *sides, 1), jnp.float32),
+        "labels": jax.ShapeDtypeStruct((2, 3, *sides), jnp.int32),
+        "where": jax.ShapeDtypeStruct((2, 3, *sides), jnp.bool_),
+        "maps": {},
+    }
+    program = jax.make_jaxpr(jax.vmap(step, in_axes=(None, 0), axis_name=parallel.AXIS))(state, batch)
+    return str(program), state, logits[0]
+
+
+def count(state):
+    return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+def test_two_classes_have_one_logit_and_more_have_one_each():
+    assert traced(SMALL)[2].shape == (3, 8, 8, 1)
+    assert traced(SMALL, classes=3)[2].shape == (3, 8, 8, 3)
+
+
+@pytest.mark.parametrize("name", ["unet", "attention_unet"])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_volumes(name, norm):
+    _, state, logits = traced(dataclasses.replace(SMALL, name=name, norm=norm), spatial_dims=3)
+    assert logits.shape == (3, 8, 8, 8, 1)
+    kernels = [leaf for leaf in jax.tree.leaves(state.params) if leaf.ndim > 1]
+    assert {leaf.ndim for leaf in kernels} == {5}
+    assert bool(jax.tree.leaves(state.batch_statistics)) == (norm == "batch")
+
+
+def test_width_depth_and_attention():
+    plain = count(traced(SMALL)[1])
+    for change in ({"width": 8}, {"depth": 2}, {"name": "attention_unet"}):
+        assert count(traced(dataclasses.replace(SMALL, **change))[1]) > plain
+
+
+def test_bfloat16_is_for_the_layers_alone():
+    program, state, logits = traced(dataclasses.replace(SMALL, bfloat16=True))
+    assert "bf16" in program and "bf16" not in traced(SMALL)[0]
+    assert logits.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.batch_statistics))} == {jnp.dtype(jnp.float32)}
+
+
+def test_remat_computes_activations_again():
+    plain, again = (traced(dataclasses.replace(SMALL, remat=remat))[0] for remat in (False, True))
+    assert "remat" in again and "remat" not in plain
+    assert again.count("conv_general_dilated") > plain.count("conv_general_dilated")
+
+
+class Three(Bright):
+    classes = 3
+
+
+VOLUMES = Bright(9, shapes=((8, 8, 8),))
+
+
+def prepared(folder, dataset, **settings):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(setup, "open_dataset", lambda *_, **__: dataset)
+        return prepare_run(tiny_config(folder / "run", **settings))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "loss", "message"),
+    [
+        (Bright(9), LossConfig(options={"levels": 9}), "levels=9 does not fit images of"),
+        (Bright(9, shapes=((9, 9),)), LossConfig(), "does not fit images of"),
+        (Three(9), LossConfig(name="wce"), "weight_map must have the shape"),
+        (Three(9), LossConfig(name="abw"), "abw_weight_map makes 2 channels of one mask, for two classes"),
+        (VOLUMES, LossConfig(name="skea_topo", topology_epoch=1), "not defined for volumes"),
+    ],
+    ids=["levels", "small images", "classes of maps", "classes", "volumes"],
+)
+def test_a_loss_that_does_not_fit_the_data_is_refused_before_anything_is_written(dataset, loss, message, tmp_path):
+    made = prepared(tmp_path, dataset, loss=loss)
+    with pytest.raises(ValueError, match=rf"loss\.name {loss.name} does not fit bright: .*{message}"):
+        check_loss(made)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"), [(Bright(9), "abw"), (Three(9), "boundary"), (VOLUMES, "wce"), (Three(9), "dice")]
+)
+def test_a_loss_that_fits(dataset, name, tmp_path):
+    check_loss(prepared(tmp_path, dataset, loss=LossConfig(name=name)))
+
+
+def test_an_optimizer_that_would_never_take_a_step_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"optimizer\.accumulate must be at most the 9 batches of the run, got 10"):
+        prepared(tmp_path, Bright(9), optimizer=OptimizerConfig(accumulate=10))

@@ -1,0 +1,1 @@
+"""What is told of finished runs: tables, tests, and a page."""

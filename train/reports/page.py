@@ -1,0 +1,281 @@
+"""The comparison as one HTML page that needs no other file: for a browser, a phone, or a printer."""
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from train.reports.results import Part, Row, own_settings, shared_settings
+from train.reports.significance import LEVEL
+from train.reports.tables import (
+    Difference,
+    cell,
+    differences,
+    failures,
+    is_best,
+    note,
+    over_folds,
+    part_name,
+    scores_of,
+    seconds,
+)
+from train.scores import FURTHER, TABLE_1, Score
+
+EXAMPLES = 3
+"""Images of which the page shows the panels of every run."""
+
+FEW_IMAGES = 20
+"""Below this number of pairs the page warns of what a t-test can tell."""
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_NETWORKS = {"unet": "U-Net", "attention_unet": "Attention U-Net"}
+
+
+def page(rows: Sequence[Row], command: str = "") -> str:
+    """The table, the scores of each fold, the tests, examples and the settings.
+
+    Args:
+        rows: as returned by `read_rows`; their folders hold the panels.
+        command: that made the runs; "" for none.
+
+    Returns:
+        HTML.
+    """
+    shared = shared_settings(rows)
+    tests = differences(rows)
+    further = scores_of(rows, FURTHER)
+    losses = list(dict.fromkeys(row.loss for row in rows))
+    models = [_NETWORKS.get(model, model) for model in dict.fromkeys(row.model for row in rows)]
+    dataset = shared.get("data.dataset", "")
+    fewest = min((found.test.n for found in tests), default=FEW_IMAGES)
+    return _TEMPLATES.get_template("page.html").render(
+        title=f"{len(losses)} losses on {dataset}" if len(losses) > 1 else f"{losses[0]} on {dataset}",
+        subtitle=f"{', '.join(losses)}; {', '.join(models)}",
+        failures=failures(rows),
+        table_1=TABLE_1,
+        score_lines=_score_lines(rows, TABLE_1),
+        note=note(rows),
+        further=further,
+        further_lines=_score_lines(rows, further),
+        charts=[chart for column in TABLE_1 if (chart := _chart(rows, column))],
+        fold_header=_fold_header([*TABLE_1, *further]),
+        fold_lines=_fold_lines(rows, [*TABLE_1, *further]),
+        verdicts=_verdicts(tests),
+        test_header=["losses", "score", "mean difference", "95 % interval", "n", "p", "p, Holm", "verdict"],
+        test_lines=_test_lines(tests),
+        few_images=fewest if fewest < FEW_IMAGES else 0,
+        cautions=_cautions(tests, neighbours=bool(shared.get("data.blocks"))),
+        examples=_examples(rows),
+        command=command,
+        settings=[(name, _plain(value)) for name, value in shared.items() if name != "data.dataset"],
+        own_settings=_own_settings(rows, shared),
+    )
+
+
+def _label(row: Row, rows: Iterable[Row]) -> str:
+    """Short name of a row: its loss, and its network where there are several."""
+    return row.loss if len({other.model for other in rows}) == 1 else f"{row.loss} {row.model}"
+
+
+def _score_lines(rows: Sequence[Row], columns: Sequence[Score]) -> list[dict[str, Any]]:
+    def shown(row: Row, column: Score) -> dict[str, Any]:
+        mean, _, deviation = cell(row, column).partition(" ± ")
+        return {"mean": mean, "deviation": deviation, "best": is_best(row, rows, column)}
+
+    return [{"row": row, "cells": [shown(row, column) for column in columns], "seconds": seconds(row)} for row in rows]
+
+
+def _fold_header(columns: Sequence[Score]) -> list[str]:
+    headings = [column.heading for column in columns]
+    return ["loss", "network", "seed", "fold", *headings, "seconds", "best epoch", "images"]
+
+
+def _fold_lines(rows: Sequence[Row], columns: Sequence[Score]) -> list[list[str]]:
+    lines = []
+    for row in rows:
+        for part in row.parts:
+            run = row.runs.get(part)
+            values = ["-"] * (len(columns) + 3)
+            if run is not None:
+                values = [f"{run.result['mean'][column.name]:.{column.digits}f}" for column in columns]
+                took = run.result["seconds"]
+                values += ["-" if took is None else f"{took:.0f}", str(run.result["best_epoch"]), str(len(run.images))]
+            lines.append([row.loss, row.model, str(part.seed), str(part.fold), *values])
+    return lines
+
+
+def _chart(rows: Sequence[Row], column: Score) -> dict[str, Any] | None:
+    """Rings for folds and a bar for their mean, a line for each row; better is right."""
+    values = {row.name: [run.result["mean"][column.name] for run in row.runs.values()] for row in rows}
+    finite = [value for of_row in values.values() for value in of_row if np.isfinite(value)]
+    if not finite:
+        return None
+    low, high = min(finite), max(finite)
+    longest = max(len(_label(row, rows)) for row in rows)
+    left, right, line = 24 + 6.3 * longest, 310.0, 22
+
+    def place(value: float) -> str:
+        along = (value - low) / (high - low) if high > low else 0.5
+        return f"{left + (right - left) * (along if column.higher else 1 - along):.1f}"
+
+    lines = []
+    for number, row in enumerate(rows):
+        mean = over_folds(row, column)
+        lines.append(
+            {
+                "label": _label(row, rows),
+                "y": 38 + line * number,
+                "rings": [place(value) for value in values[row.name] if np.isfinite(value)],
+                "bar": place(mean[0]) if mean and np.isfinite(mean[0]) else None,
+            }
+        )
+    ends = (low, high) if column.higher else (high, low)
+    return {
+        "column": column,
+        "left": left,
+        "right": right,
+        "bottom": 30 + line * len(rows),
+        "lines": lines,
+        "ends": [f"{end:.{column.digits}f}" for end in ends],
+    }
+
+
+def verdict(found: Difference) -> str:
+    """What a test says: "better", "worse", "no difference found", or "no test possible"."""
+    if np.isnan(found.corrected):
+        return "no test possible"
+    if found.corrected >= LEVEL:
+        return "no difference found"
+    return "better" if (found.test.difference > 0) == found.column.higher else "worse"
+
+
+def _verdicts(tests: Sequence[Difference]) -> list[dict[str, Any]]:
+    """For each row the scores of each verdict."""
+    rows = [found.row for found in tests]
+    why = {"no test possible": " (too few images, or the same difference in all)"}
+    sentences = []
+    for name in dict.fromkeys(row.name for row in rows):
+        own = [found for found in tests if found.row.name == name]
+        parts = []
+        for said in ("better", "worse", "no difference found", "no test possible"):
+            names = [found.column.name for found in own if verdict(found) == said]
+            if names:
+                strong = said in ("better", "worse")
+                parts.append({"said": said, "names": _and(names), "strong": strong, "why": why.get(said, "")})
+        sentences.append({"label": _label(own[0].row, rows), "reference": own[0].reference.loss, "parts": parts})
+    return sentences
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _test_lines(tests: Sequence[Difference]) -> list[list[str]]:
+    rows = [found.row for found in tests]
+    lines = []
+    for found in tests:
+        digits, test = found.column.digits + 1, found.test
+        lines.append(
+            [
+                f"{_label(found.row, rows)} against {found.reference.loss}",
+                found.column.heading,
+                f"{test.difference:+.{digits}f}",
+                "-" if np.isnan(test.p) else f"{test.low:+.{digits}f} to {test.high:+.{digits}f}",
+                str(test.n),
+                _p(test.p),
+                _p(found.corrected),
+                verdict(found),
+            ]
+        )
+    return lines
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return "-"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _cautions(tests: Sequence[Difference], *, neighbours: bool) -> list[str]:
+    if not tests:
+        return []
+    count = sum(not np.isnan(found.corrected) for found in tests)
+    texts = [
+        f"Two-sided paired t-tests over the test images of all folds, each image with itself. Holm's p is corrected for "
+        f"the {count} tests of this table, and counts as a difference below {LEVEL:g}; intervals are not corrected. "
+        "No difference found does not say that there is none.",
+        "The tests take images as independent. Those of a fold share one trained network, and folds share training "
+        "images, so the tests speak of these networks on more such images. Whether a loss is better when everything is "
+        "trained anew shows only in runs with other seeds, and in the spread over folds.",
+    ]
+    if neighbours:
+        texts.append("The images are neighbours in a volume and look alike: they weigh less than their number says.")
+    return texts
+
+
+def examples(rows: Sequence[Row]) -> list[tuple[Part, str]]:
+    """Images of which every complete run of their fold has a panel: the first of each fold, then the second, and so on.
+
+    Args:
+        rows: as returned by `read_rows`.
+
+    Returns:
+        Seed and fold, and name, of at most `EXAMPLES` images.
+    """
+    common: dict[Part, list[str]] = {}
+    for part in sorted({part for row in rows for part in row.runs}):
+        folders = [row.runs[part].key.folder for row in rows if part in row.runs]
+        common[part] = sorted(set.intersection(*(set(folder.panels()) for folder in folders)))
+    ranked = sorted((rank, part, name) for part, names in common.items() for rank, name in enumerate(names))
+    return [(part, name) for _, part, name in ranked[:EXAMPLES]]
+
+
+def _examples(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    shown = []
+    for part, name in examples(rows):
+        figures = []
+        for row in rows:
+            if part not in row.runs:
+                continue
+            run = row.runs[part]
+            scores = run.images.get(name, {})
+            figures.append(
+                {
+                    "label": _label(row, rows),
+                    "scores": ", ".join(f"{c.name} {scores[c.name]:.{c.digits}f}" for c in TABLE_1 if c.name in scores),
+                    "content": base64.b64encode(run.key.folder.panels()[name].read_bytes()).decode(),
+                }
+            )
+        shown.append({"title": f"{name} ({part_name(part, rows)})", "name": name, "figures": figures})
+    return shown
+
+
+def _own_settings(rows: Sequence[Row], shared: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    for row in rows:
+        own = {name: value for name, value in own_settings(row, shared).items() if name != "loss.name" and value}
+        if own:
+            lines.append((_label(row, rows), ", ".join(f"{name} {_plain(value)}" for name, value in own.items())))
+    return lines
+
+
+def _plain(value: Any) -> str:
+    """A setting as people write it."""
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_plain(option)}" for name, option in value.items()) or "none"
+    if isinstance(value, list):
+        return " x ".join(map(str, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) or "none"

@@ -1,0 +1,92 @@
+"""What a network makes of some images of a run, and where its loss pulls, to be drawn by `train.runs.pictures`."""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import numpy as np
+
+from train.batches.batch import Batch, one_of, step_arrays
+from train.batches.pipeline import Loading, evaluation_batches
+from train.batches.standardisation import ChannelStatistics
+from train.datasets import Indices, largest_shape
+from train.runs.phases import Phase
+from train.runs.pictures import Picture, draw_panels
+from train.runs.setup import Setup
+from train.runs.steps import Arrays, TrainState, evaluated_logits, predict_step
+
+
+def logit_gradients(
+    state: TrainState, batch: Arrays, *, network: nn.Module, loss: Callable[..., jax.Array]
+) -> jax.Array:
+    """Gradient of the loss with respect to the logits: which pixels the loss pulls, and how much.
+
+    Args:
+        state: whose evaluated parameters are used.
+        batch: `images`, `labels`, `where` and `maps`, as for `train.runs.steps.train_step`.
+        network: of `train.models`.
+        loss: function of logits, labels, `where` and the maps, a scalar.
+
+    Returns:
+        `[B, *shape, C]`, as the logits.
+    """
+    logits = evaluated_logits(state, batch["images"], network)
+    return jax.grad(lambda z: loss(z, batch["labels"], where=batch["where"], **batch["maps"]))(logits)
+
+
+def panel_batch(setup: Setup, indices: Indices) -> Batch:
+    """The images that a run shows: `config.panels` of a part, evenly spaced, with the maps that the loss takes.
+
+    Args:
+        setup: as returned by `prepare_run`, of a run with one panel at least.
+        indices: of the part.
+    """
+    config = setup.config
+    places = np.linspace(0, len(indices) - 1, min(config.panels, len(indices)))
+    shown = np.asarray(indices)[np.unique(places.round().astype(int))]
+    shape = largest_shape(setup.dataset, shown)
+    if config.data.augmentation.crop:
+        # Smaller images were padded for the loss in training too, and it may not take them as they are.
+        shape = tuple(max(sides) for sides in zip(shape, config.data.augmentation.crop, strict=True))
+    loading = Loading(setup.statistics, batch_size=len(shown))
+    return next(iter(evaluation_batches(setup.dataset, shown, loading, shape=shape, maps=setup.maps)))
+
+
+def panels_of(
+    state: TrainState, batch: Batch, *, network: nn.Module, phase: Phase, statistics: ChannelStatistics, title: str = ""
+) -> Picture:
+    """Draws the images of a batch, one by one: each with the gradient of its own loss.
+
+    Args:
+        state: on one device or the host.
+        batch: of `train.batches.pipeline`; images that only fill it are left out.
+        network: of `train.models`.
+        phase: of the loss, with its maps in the batch.
+        statistics: that the images were standardised with.
+        title: above the picture.
+    """
+    shown = [place for place, name in enumerate(batch.names) if name]
+    probabilities, gradients = [], []
+    for place in shown:
+        arrays = step_arrays(one_of(batch, place), phase.maps)
+        probability, gradient = _inspect(state, arrays, network=network, loss=phase.loss)
+        probabilities.append(np.asarray(probability)[0])
+        gradients.append(np.asarray(gradient)[0])
+    return draw_panels(
+        statistics.restore(batch.images[shown]),
+        batch.labels[shown],
+        batch.where[shown],
+        np.stack(probabilities),
+        np.stack(gradients),
+        [batch.names[place] for place in shown],
+        title=title,
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("network", "loss"))
+def _inspect(
+    state: TrainState, batch: Arrays, *, network: nn.Module, loss: Callable[..., jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    probabilities = predict_step(state, batch["images"], network=network)
+    return probabilities, logit_gradients(state, batch, network=network, loss=loss)

@@ -1,0 +1,313 @@
+"""The set-up of a run: its data, split, network, optimizer and loss, made from its config and checked, and its folder."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from train.batches.pipeline import Loading
+from train.batches.splits import Split, cross_validation
+from train.batches.standardisation import ChannelStatistics, channel_statistics
+from train.batches.weight_map_cache import WeightMapCache
+from train.config import Config, ModelConfig, differing, flat_settings, to_json
+from train.datasets import Dataset, largest_shape, open_dataset
+from train.models import create_model
+from train.runs import parallel
+from train.runs.folder import RunError, RunFolder
+from train.runs.optimizer import create_optimizer, learning_rate
+from train.runs.phases import Phase, map_functions, phases
+from train.runs.steps import TrainState, create_state
+
+
+class Setup(NamedTuple):
+    """What the functions of a run share.
+
+    Attributes:
+        config: the settings.
+        dataset: all images.
+        split: which of them are for what.
+        statistics: what images are standardised with.
+        network: a Flax module.
+        optimizer: an optax transformation.
+        schedule: learning rate after each number of batches.
+        phases: of the loss, in order.
+        maps: weight maps of the images, for losses that take them.
+        epoch_steps: batches in an epoch.
+    """
+
+    config: Config
+    dataset: Dataset
+    split: Split
+    statistics: ChannelStatistics
+    network: nn.Module
+    optimizer: optax.GradientTransformation
+    schedule: optax.Schedule
+    phases: list[Phase]
+    maps: WeightMapCache
+    epoch_steps: int
+
+    def loading(self) -> Loading:
+        """How the run's batches are loaded, this process's part of them."""
+        config = self.config
+        return Loading(
+            self.statistics,
+            config.batch_size,
+            workers=config.data.workers,
+            prefetch=config.data.prefetch,
+            process_index=parallel.process_index(),
+            process_count=parallel.process_count(),
+        )
+
+
+def prepare_run(config: Config) -> Setup:
+    """Opens the data and checks everything that can be checked before a step is taken.
+
+    Args:
+        config: of one fold.
+
+    Raises:
+        ValueError: data or settings that do not fit each other.
+    """
+    data = config.data
+    if data.fold == "all":
+        raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
+    dataset = open_dataset(data.dataset, data_dir=data.folder, source=data.source or None)
+    split = cross_validation(
+        len(dataset),
+        folds=data.folds,
+        fold=data.fold,
+        validation_fraction=data.validation_fraction,
+        seed=config.seed,
+        blocks=data.blocks,
+        gap=data.gap,
+    )
+    epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
+    if config.optimizer.accumulate > config.epochs * epoch_steps:
+        raise ValueError(
+            f"optimizer.accumulate must be at most the {config.epochs * epoch_steps} batches of the run, "
+            f"got {config.optimizer.accumulate}"
+        )
+    schedule = learning_rate(config.optimizer, config.epochs, epoch_steps)
+    functions = map_functions(config.loss)
+    return Setup(
+        config=config,
+        dataset=dataset,
+        split=split,
+        statistics=channel_statistics(dataset, split.train),
+        network=network_of(config.model, classes=dataset.classes, spatial_dims=dataset.spatial_dims),
+        optimizer=create_optimizer(config.optimizer, schedule),
+        schedule=schedule,
+        phases=phases(config.loss, dataset.spatial_dims),
+        maps=WeightMapCache(functions, dataset=dataset.name, classes=dataset.classes, folder=data.map_folder),
+        epoch_steps=epoch_steps,
+    )
+
+
+def check_loss(setup: Setup) -> None:
+    """Makes sure that the loss can be computed of such images, without computing it.
+
+    Args:
+        setup: as returned by `prepare_run`.
+
+    Raises:
+        ValueError: it is not for so many classes, axes or pixels.
+    """
+    config, dataset = setup.config, setup.dataset
+    sides = config.data.augmentation.crop or largest_shape(dataset, setup.split.train)
+    logits = jax.ShapeDtypeStruct((1, *sides, logit_channels(dataset.classes)), jnp.float32)
+    labels, where = (jax.ShapeDtypeStruct((1, *sides), dtype) for dtype in (jnp.int32, jnp.bool_))
+    try:
+        whole: dict[str, Any] = {}
+        if any(phase.maps for phase in setup.phases):
+            example = dataset[int(setup.split.train[0])]
+            whole = setup.maps(example.name, example.label)
+        for phase in setup.phases:
+            maps = {
+                keyword: jax.ShapeDtypeStruct((1, *sides, *whole[keyword].shape[len(sides) :]), whole[keyword].dtype)
+                for keyword in phase.maps
+            }
+            jax.eval_shape(phase.loss, logits, labels, where=where, **maps)
+    except ValueError as error:
+        raise ValueError(f"loss.name {config.loss.name} does not fit {dataset.name}: {error}") from error
+    except OSError as error:
+        raise ValueError(f"{error.filename}: {error.strerror}") from error
+
+
+def network_of(config: ModelConfig, *, classes: int, spatial_dims: int) -> nn.Module:
+    """The network that a config describes.
+
+    Args:
+        config: the network's settings.
+        classes: of the data; two have one channel of logits.
+        spatial_dims: 2 for images, 3 for volumes.
+    """
+    return create_model(
+        config.name,
+        width=config.width,
+        depth=config.depth,
+        classes=logit_channels(classes),
+        spatial_dims=spatial_dims,
+        norm=config.norm,
+        groups=config.groups,
+        axis_name=parallel.AXIS,
+        dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32,
+        remat=config.remat,
+    )
+
+
+def logit_channels(classes: int) -> int:
+    """Channels of the logits of so many classes."""
+    return 1 if classes == 2 else classes
+
+
+def open_folder(setup: Setup) -> RunFolder:
+    """The folder of the run, new or taken up again, with its config and split.
+
+    Args:
+        setup: as returned by `prepare_run`.
+
+    Raises:
+        RunError: a folder that holds something else, or a run with other settings or other images.
+    """
+    config = setup.config
+    folder = RunFolder.of(config)
+    folder.check_own()
+    if folder.is_run:
+        changed = differing(folder.read_settings(), flat_settings(to_json(config)))
+        if changed:
+            raise RunError(
+                f"{folder} holds a run with other settings: {', '.join(changed)}; give another folder "
+                f"with --output, or remove this one"
+            )
+        _check_images(setup, folder)
+    elif parallel.is_first():
+        try:
+            folder.begin(_with_whole_paths(config), _split_by_name(setup), _facts(setup))
+        except OSError as error:
+            raise folder.unwritable(error) from error
+    return folder
+
+
+def _with_whole_paths(config: Config) -> Config:
+    """For those who read it from another folder."""
+    data = config.data
+    source = str(Path(data.source).resolve()) if data.source else ""
+    return dataclasses.replace(
+        config,
+        compilation_cache=str(Path(config.program_folder).resolve()) if config.program_folder else "off",
+        data=dataclasses.replace(data, folder=str(Path(data.folder).resolve()), source=source),
+    )
+
+
+def reopen_run(folder: RunFolder, *, source: Path | None = None) -> Setup:
+    """Prepares a run again from what its folder says.
+
+    Args:
+        folder: the run's.
+        source: of the original data, if it is another than when the run began.
+
+    Raises:
+        ValueError: the folder is no run.
+        RunError: its data are not the same any more.
+    """
+    config = folder.read_config()
+    data = config.data
+    if source is not None or not Path(data.source).exists():
+        # Without a source what was prepared last is taken; its checksum tells whether it is the same.
+        data = dataclasses.replace(data, source="" if source is None else str(source))
+    setup = prepare_run(dataclasses.replace(config, data=data))
+    _check_images(setup, folder)
+    return setup
+
+
+def _check_images(setup: Setup, folder: RunFolder) -> None:
+    same = folder.read_split() == _split_by_name(setup)
+    if not same or folder.read_facts().get("checksum") != setup.dataset.checksum:
+        raise RunError(
+            f"{folder} was trained on other images or masks than {setup.config.data.dataset!r} has now; see its split.json"
+        )
+
+
+def _split_by_name(setup: Setup) -> dict[str, dict[str, int]]:
+    """Part -> name -> index of each of its images."""
+    names = setup.dataset.names
+    return {part: {names[index]: int(index) for index in indices} for part, indices in setup.split._asdict().items()}
+
+
+def _facts(setup: Setup) -> dict[str, Any]:
+    dataset = setup.dataset
+    return {
+        "checksum": dataset.checksum,
+        "mean": setup.statistics.mean.tolist(),
+        "deviation": setup.statistics.deviation.tolist(),
+        "classes": dataset.classes,
+        "channels": dataset.channels,
+        "spatial_dims": dataset.spatial_dims,
+    }
+
+
+class DataFacts(NamedTuple):
+    """What is known of a run's data where they are not at hand.
+
+    Attributes:
+        statistics: what images are standardised with.
+        classes: number of classes.
+        channels: of the images.
+        spatial_dims: 2 for images, 3 for volumes.
+    """
+
+    statistics: ChannelStatistics
+    classes: int
+    channels: int
+    spatial_dims: int
+
+
+def read_facts(folder: RunFolder) -> DataFacts:
+    """What a run's folder says of its data.
+
+    Args:
+        folder: the run's.
+
+    Raises:
+        ValueError: it is not there, or is damaged.
+    """
+    facts = folder.read_facts()
+    try:
+        statistics = ChannelStatistics(np.array(facts["mean"], np.float32), np.array(facts["deviation"], np.float32))
+        return DataFacts(statistics, *(int(facts[name]) for name in ("classes", "channels", "spatial_dims")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"statistics.json of {folder} is damaged ({error!r})") from error
+
+
+def initial_state(setup: Setup) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        setup: as returned by `prepare_run`.
+    """
+    dataset = setup.dataset
+    return untrained(
+        setup.config, setup.network, setup.optimizer, spatial_dims=dataset.spatial_dims, channels=dataset.channels
+    )
+
+
+def untrained(
+    config: Config, network: nn.Module, optimizer: optax.GradientTransformation | None, *, spatial_dims: int, channels: int
+) -> TrainState:
+    """The state before the first step, of a run whose data need not be there.
+
+    Args:
+        config: the run's settings.
+        network: as returned by `network_of`.
+        optimizer: None for a state without that of an optimizer.
+        spatial_dims: of the images, 2 or 3.
+        channels: of the images.
+    """
+    # Sides do not matter to parameters, and a small image is quick to compile for.
+    shape = (*(2**config.model.depth,) * spatial_dims, channels)
+    return create_state(network, optimizer, config.seed, shape, ema=config.optimizer.ema > 0)
