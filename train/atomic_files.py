@@ -20,7 +20,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Yields another name to write to, which becomes the file's own when all is written.
 
     Args:
-        path: of the file; one that is there is replaced.
+        path: the file's; one that is there is replaced.
     """
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
@@ -35,7 +35,7 @@ def write_json(path: Path, content: Any) -> None:
     """Writes a JSON file, whole or not at all.
 
     Args:
-        path: of the file.
+        path: the file's.
         content: anything that JSON can hold.
     """
     with written_whole(path) as partial:
@@ -47,7 +47,7 @@ def locked(path: Path, *, patience: float = float("inf")) -> Iterator[None]:
     """Holds a file that no other process holds.
 
     Args:
-        path: of the lock, made if it is not there, and left there.
+        path: the lock's; it is made if it is not there, and left there.
         patience: seconds to wait for another process.
 
     Raises:

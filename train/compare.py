@@ -26,7 +26,8 @@ import tyro
 
 from train.atomic_files import written_whole
 from train.command_line import fail
-from train.config import Config, OptionValue, differing, flat_settings, loss_options, to_json
+from train.config import Config
+from train.loss_options import OptionValue, loss_options
 from train.presets import PRESETS
 from train.reports.page import page
 from train.reports.results import Part, RunKey, read_rows
@@ -34,6 +35,7 @@ from train.reports.tables import csv_text, failures, images_csv_text, markdown
 from train.runs.folder import RunFolder
 from train.runs.interruption import Interrupted, leave, stop_signals
 from train.runs.processes import run_in_process
+from train.settings import differing, flat_settings, to_json
 from train.variants import Variant, parse_variants, with_variant
 
 # Settings that this program sets, and the flag that does.
@@ -120,7 +122,7 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
 
     Args:
         comparison: what is compared.
-        flags: of `python -m train PRESET`, for all runs.
+        flags: those of `python -m train PRESET`, for all runs.
 
     Returns:
         The plan.

@@ -5,18 +5,16 @@ made: before data are read, and before anything is written.
 """
 
 import dataclasses
-import inspect
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-import jax
 import tyro
-from jax.typing import ArrayLike
 
 from cwmi_jax.losses import LOSSES
 from train.batches.augmentation import Augmentation
+from train.loss_options import OptionValue, read_option
 
 
 def _check(holds: bool, name: str, what: str, value: Any) -> None:
@@ -85,7 +83,7 @@ class ModelConfig:
         width: channels of the first stage; each further one has twice as many.
         depth: how often the image is halved.
         norm: "batch" as in the paper, or "group", which does not depend on the other images of a batch.
-        groups: of the group normalisation; must divide width.
+        groups: number of groups of the group normalisation; must divide width.
         bfloat16: compute in bfloat16, with float32 parameters and loss.
         remat: compute activations again for the gradient, to save memory.
     """
@@ -104,13 +102,6 @@ class ModelConfig:
         _check(self.depth >= 1, "model.depth", "1 or more", self.depth)
         divides = self.norm != "group" or (self.groups >= 1 and self.width % self.groups == 0)
         _check(divides, "model.groups", f"a divisor of model.width {self.width}", self.groups)
-
-
-CWMI = ("cwmi", "cwmi_real", "bounded_cwmi")
-"""Losses of an information term and a cross entropy with the weight `ce_weight`."""
-
-OptionValue = float | str
-"""An option of a loss, as command lines and `config.json` hold it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,68 +136,6 @@ class LossConfig:
         return self.topology_epoch if self.name == "skea_topo" else 0
 
 
-OptionKind = type[int] | type[float] | tuple[str, ...]
-"""Of a loss's option: a whole number, a number, or one of some words."""
-
-# Of class weights arrays are options too, but not of a command line.
-_OPTION_KINDS: dict[Any, OptionKind] = {
-    int: int,
-    int | None: int,
-    float: float,
-    float | jax.Array: float,
-    bool: ("true", "false"),
-    str | ArrayLike | None: ("balanced", "none"),
-}
-_WORDS = {"true": True, "false": False, "none": None}
-
-
-def loss_options(name: str) -> dict[str, OptionKind]:
-    """The options of a loss that a command line can set, and of which kind each is."""
-    parameters = inspect.signature(LOSSES[name]).parameters.values()
-    return {
-        p.name: _OPTION_KINDS[p.annotation]
-        for p in parameters
-        if p.annotation in _OPTION_KINDS and p.name != "spatial_dims"
-    }
-
-
-def read_option(loss: str, option: str, value: OptionValue) -> OptionValue:
-    """An option of a loss as its kind has it: a number, or one of its words.
-
-    Args:
-        loss: name in `LOSSES`.
-        option: name of one of its options.
-        value: a number, a word, or a number as text.
-
-    Raises:
-        ValueError: an unknown option, or a value of another kind.
-    """
-    known = loss_options(loss)
-    _check(option in known, "loss.options", f"of {', '.join(known) or 'none'} for {loss}", option)
-    kind, name = known[option], f"loss.options {option}"
-    if isinstance(kind, tuple):
-        word = str(value).lower()
-        _check(word in kind, name, " or ".join(kind), value)
-        return word
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(f"{name} must be a number, got {value!r}") from None
-    _check(math.isfinite(number), name, "finite", value)
-    if kind is int:
-        _check(number.is_integer(), name, "a whole number", value)
-        return int(number)
-    return number
-
-
-def option_arguments(config: LossConfig) -> dict[str, Any]:
-    """The options of a loss as the arguments of its function."""
-    return {
-        option: _WORDS.get(value, value) if isinstance(value, str) else value
-        for option, value in ((name, read_option(config.name, name, given)) for name, given in config.options.items())
-    }
-
-
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
     """How parameters follow the gradient.
@@ -214,7 +143,7 @@ class OptimizerConfig:
     Attributes:
         name: "adam" or "adamw".
         learning_rate: step size at its highest.
-        weight_decay: of adamw, per step and learning rate.
+        weight_decay: how much adamw shrinks the weights, per step and learning rate.
         schedule: "steps" multiplies the learning rate by `decay` every `decay_epochs`, "cosine" lets it fall to 0 over the
             run, "constant" leaves it.
         decay: factor of the schedule "steps".
@@ -257,7 +186,7 @@ class Config:
 
     Attributes:
         output: folder of the run, or of those of all folds; a run that is there already is taken up where it stopped.
-        seed: of the initial weights, of the split and of the batches.
+        seed: what the initial weights, the split and the batches are drawn from.
         epochs: passes over the training images.
         epoch_steps: batches that count as one epoch; 0 for one pass over the training images.
         batch_size: images a step, over all devices.
@@ -308,71 +237,3 @@ class Config:
         first = "topology_epoch" if self.loss.name == "skea_topo" else "cross_entropy_epochs"
         below = f"below epochs ({self.epochs}), or {self.loss.name} is never minimised"
         _check(self.loss.first_epochs < self.epochs, f"loss.{first}", below, self.loss.first_epochs)
-
-
-SHOWN_ONLY = (
-    "output",
-    "log_steps",
-    "panels",
-    "compilation_cache",
-    "data.folder",
-    "data.source",
-    "data.workers",
-    "data.prefetch",
-)
-"""Settings that say how a run is computed or shown, not what comes out."""
-
-
-def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A config's JSON by dotted names; the options of a loss are one setting, tuples are lists."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping) and name != "options":
-            flat |= flat_settings(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
-    return flat
-
-
-def differing(before: Mapping[str, Any], now: Mapping[str, Any], but: Sequence[str] = SHOWN_ONLY) -> list[str]:
-    """What differs between the settings of two runs.
-
-    Args:
-        before: dotted name -> value.
-        now: likewise.
-        but: settings that may differ; a name that ends with a dot stands for all that begin with it.
-
-    Returns:
-        "name is X and not Y" for each.
-    """
-    groups = tuple(name for name in but if name.endswith("."))
-    names = [name for name in now if before.get(name) != now[name] and name not in but and not name.startswith(groups)]
-    return [f"{name} is {now[name]!r} and not {before.get(name)!r}" for name in names]
-
-
-def to_json(config: Config) -> dict[str, Any]:
-    """A config as JSON can hold it."""
-    return dataclasses.asdict(config)
-
-
-def from_json(values: Mapping[str, Any]) -> Config:
-    """The config that `to_json` gave.
-
-    Raises:
-        ValueError: a setting that is unknown or out of range.
-    """
-    return _from_json(Config, values, "")
-
-
-def _from_json(kind: type, values: Mapping[str, Any], prefix: str) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = [name for name in values if name not in fields]
-    if unknown:
-        raise ValueError(f"unknown setting {prefix}{unknown[0]}; known: {', '.join(fields)}")
-    settings = {}
-    for name, value in values.items():
-        inner = fields[name].type
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            value = _from_json(inner, value, f"{prefix}{name}.")
-        settings[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**settings)

@@ -31,7 +31,8 @@ from train.command_line import fail
 from train.datasets.readers import NIFTI_SUFFIXES, DatasetError, read_image, stem, to_unit_range
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.folder import RunFolder
-from train.runs.setup import network_of, read_facts, untrained
+from train.runs.network import network_of, untrained
+from train.runs.setup import read_facts
 from train.runs.steps import TrainState, predict_step, predicted_classes
 from train.tiling import check_tiles, predict_tiled
 
@@ -65,7 +66,7 @@ class Trained(NamedTuple):
 
     Attributes:
         network: a Flax module.
-        state: of its best checkpoint, without the optimizer's.
+        state: the parameters of its best checkpoint.
         statistics: that its images were standardised with.
         classes: how many there are.
         spatial_dims: 2 for images, 3 for volumes.
@@ -124,8 +125,8 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
     """Reads an image and predicts it.
 
     Args:
-        trained: of `load_trained`.
-        path: of the image.
+        trained: as returned by `load_trained`.
+        path: the image's.
         tile: longest side of what is predicted at once, pixels.
         overlap: pixels that neighbouring tiles share at least.
 
@@ -164,8 +165,8 @@ def write_prediction(folder: Path, path: Path, probabilities: Probabilities) -> 
 
     Args:
         folder: to write to.
-        path: of the image.
-        probabilities: of `predict_file`.
+        path: the image's.
+        probabilities: as returned by `predict_file`.
 
     Returns:
         The two files.

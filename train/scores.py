@@ -16,7 +16,7 @@ class Score(NamedTuple):
 
     Attributes:
         name: in tables and files.
-        function: of prediction and label; of all classes, with `num_classes`, or of the masks of one foreground.
+        function: takes prediction and label: all classes, with `num_classes`, or the masks of one foreground.
         higher: whether more is better.
         digits: after the point in tables.
         unit: "" for none.

@@ -78,7 +78,7 @@ def tile_starts(side: int, *, tile: int, overlap: int, multiple: int) -> list[in
     """Where tiles begin along an axis.
 
     Args:
-        side: of the image, pixels.
+        side: the image's, pixels.
         tile: side of a tile, pixels.
         overlap: pixels that two neighbours share at least.
         multiple: what every start is a multiple of.

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import tyro
 
 from cwmi_jax.losses import LOSSES
-from train.config import Config, OptionValue, loss_options, read_option
+from train.config import Config
+from train.loss_options import OptionValue, loss_options, read_option
 
 # Settings in which the rows of a comparison must not differ, or that have a flag of their own.
 _NOT_HERE = ("data.", "model.name", "loss.name", "loss.options")
@@ -23,7 +24,7 @@ class Variant(NamedTuple):
     Attributes:
         name: as it was written, without spaces.
         loss: in `cwmi_jax.losses.LOSSES`.
-        options: of the loss.
+        options: settings of the loss that differ from its defaults.
         settings: dotted name of a setting of the run -> value as text.
     """
 
@@ -94,7 +95,7 @@ def with_variant(config: Config, variant: Variant, options: Mapping[str, OptionV
     Args:
         config: what all variants share.
         variant: takes the place of its loss.
-        options: of losses, for all variants; each takes those that it knows and does not set itself.
+        options: settings of losses, for all variants; each takes those that it knows and does not set itself.
 
     Raises:
         ValueError: settings out of range or in contradiction.

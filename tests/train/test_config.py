@@ -5,18 +5,9 @@ import json
 import pytest
 
 from train.batches.augmentation import Augmentation
-from train.config import (
-    Config,
-    DataConfig,
-    LossConfig,
-    ModelConfig,
-    OptimizerConfig,
-    flat_settings,
-    from_json,
-    loss_options,
-    option_arguments,
-    to_json,
-)
+from train.config import Config, DataConfig, LossConfig, ModelConfig, OptimizerConfig
+from train.loss_options import loss_options, option_arguments
+from train.settings import flat_settings, from_json, to_json
 
 
 @pytest.mark.parametrize(
@@ -129,6 +120,6 @@ def test_options_of_a_loss_are_its_numbers_and_words():
 
 def test_options_reach_the_function_as_what_they_are():
     options = {"levels": 3.0, "ce_weight": "5", "class_weights": "none", "complex_valued": "False"}
-    arguments = option_arguments(LossConfig(name="cwmi", options=options))
+    arguments = option_arguments("cwmi", options)
     assert arguments == {"levels": 3, "ce_weight": 5.0, "class_weights": None, "complex_valued": False}
     assert type(arguments["levels"]) is int

@@ -20,7 +20,7 @@ import pytest
 from tests.train.runs.tiny_runs import Tiny
 from train import evaluate
 from train.__main__ import main
-from train.runs import setup
+from train.runs import evaluation, setup
 from train.runs.checkpoints import Checkpoints
 from train.runs.folder import RunFolder
 from train.runs.setup import initial_state, reopen_run
@@ -141,7 +141,7 @@ import collections, os, sys
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 import jax
 from tests.train.runs.tiny_runs import Tiny
-from train.runs import setup
+from train.runs import evaluation, setup
 from train.__main__ import main
 setup.network_of = lambda *_, **__: Tiny()
 events = collections.Counter()
@@ -179,7 +179,7 @@ for output in ("first", "second"):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("where", ["train.runs.setup.prepare_run", "train.evaluate.test_run"])
+@pytest.mark.parametrize("where", ["train.runs.setup.prepare_run", "train.runs.evaluation.test_run"])
 def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _tiny, capsys, monkeypatch):
     before = signal.getsignal(number)
     output = f"signal-{where.rpartition('.')[2]}-{number}"
@@ -198,7 +198,7 @@ def test_a_signal_while_the_network_is_tested_ends_the_process_with_0(seconds, h
     """At any moment: threads that are left in the middle of their work must not crash in the end of the process."""
     log, output = home / f"testing{seconds}.log", f"testing{seconds}"
     slowly = (
-        "import time, train.evaluate as evaluate; score = evaluate.score_image;"
+        "import time, train.runs.evaluation as evaluate; score = evaluate.score_image;"
         "evaluate.score_image = lambda *images, **classes: (time.sleep(1), score(*images, **classes))[1];"
     )
     process = start(typed(home, output), log, program=("-u", "-c", slowly + TINY[1]))
@@ -213,7 +213,7 @@ def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp
     shutil.copytree(home / "source", tmp_path / "mine")
     monkeypatch.chdir(tmp_path)
     flags = [flag.replace(f"{home}/source", "mine").replace(f"{home}/", "") for flag in typed(home, "run")]
-    given, kept_in, evaluate_run = jax.config.jax_compilation_cache_dir, [], evaluate.evaluate_run
+    given, kept_in, evaluate_run = jax.config.jax_compilation_cache_dir, [], evaluation.evaluate_run
 
     def evaluated(*arguments, **choice):
         kept_in.append(jax.config.jax_compilation_cache_dir)
@@ -221,7 +221,8 @@ def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp
 
     with monkeypatch.context() as patch:
         patch.setattr(setup, "network_of", lambda *_, **__: Tiny())
-        patch.setattr(evaluate, "evaluate_run", evaluated)
+        for module in (evaluation, evaluate):
+            patch.setattr(module, "evaluate_run", evaluated)
         assert main(flags) == 0
         (tmp_path / "mine").rename(tmp_path / "elsewhere")
         (tmp_path / "other").mkdir()

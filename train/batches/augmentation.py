@@ -22,7 +22,7 @@ class Sample(NamedTuple):
     """One image and what belongs to it.
 
     Attributes:
-        name: of the image; "" for one that only fills a batch.
+        name: the image's; "" for one that only fills a batch.
         image: `[*shape, channels]`, float32.
         label: `[*shape]`, int32.
         where: `[*shape]`, bool; False on what was added to the image.
@@ -71,7 +71,7 @@ def check_square(shape: Sequence[int]) -> None:
     """Refuses a shape that a rotation by 90 degrees would change.
 
     Args:
-        shape: of what is rotated, pixels.
+        shape: sides of what is rotated, pixels.
 
     Raises:
         ValueError: the last two axes differ.

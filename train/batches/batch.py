@@ -17,7 +17,7 @@ class Batch(NamedTuple):
         images: `[B, *shape, channels]`, float32, standardised.
         labels: `[B, *shape]`, int32.
         where: `[B, *shape]`, bool; False where an image was padded, and all over one that only fills the batch.
-        names: of the images; "" for those that only fill the batch.
+        names: the images'; "" for those that only fill the batch.
         maps: keyword of the loss -> `[B, *shape]` or `[B, *shape, channels]`, float32 or bool.
     """
 
@@ -107,7 +107,7 @@ class TrainingBatches(Iterator[Batch]):
         """Continues where another iterator over the same batches was, with any number of threads and processes.
 
         Args:
-            state: of `get_state`.
+            state: as returned by `get_state`.
 
         Raises:
             ValueError: the state of other batches: another seed, batch size or choice of images.

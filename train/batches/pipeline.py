@@ -24,7 +24,7 @@ class Loading(NamedTuple):
     """How batches are loaded, alike for training and for evaluation.
 
     Attributes:
-        statistics: of the channels over the training images.
+        statistics: what images are standardised with.
         batch_size: images a step, over all processes.
         workers: threads that read and augment ahead; with 0 it is done when a batch is asked for.
         prefetch: batches made ahead by the threads.
@@ -83,9 +83,9 @@ def training_batches(
         dataset: the images.
         indices: the training part.
         loading: how they are loaded.
-        seed: of the order and of the augmentation, 0 or more.
+        seed: what the order and the augmentation are drawn from, 0 or more.
         augmentation: what is done to each image.
-        maps: of the whole images, for losses that take them.
+        maps: weight maps of the whole images, for losses that take them.
 
     Returns:
         An iterator over batches of `loading.local_size` images; close it when it is no longer needed.

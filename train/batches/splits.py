@@ -48,7 +48,7 @@ def cross_validation(
             slices, with `blocks`.
         fold: the part that is tested, 0 to `folds - 1`.
         validation_fraction: share of the images that are not tested which validates; rounded, and one image at least.
-        seed: of the random order, or of the place of the validation run.
+        seed: what the random order, or the place of the validation run, is drawn from.
         blocks: split into runs of neighbours.
         gap: with `blocks`, images left out between two runs of different parts. They are taken from the training and
             validation parts beside the tested run and from the training part beside the validation run: every image is

@@ -41,9 +41,9 @@ class WeightMapCache:
             functions: keyword of the loss -> map of a bool mask `[*shape]`, such as `cwmi_jax.losses.MAPS[name]`: an array
                 `[*shape]` or `[*shape, channels]`.
             dataset: name of the data set, a part of the key.
-            classes: of the data set. For two the mask is class 1. For more a map of every class is made, and they are
-                stacked as the last axis, `[*shape, classes]`: what `boundary` takes. Losses that define their map for two
-                classes alone (`wce`, `abw`, `skea_topo`) have no use for it.
+            classes: how many the data set has. For two the mask is class 1. For more a map of every class is made, and they
+                are stacked as the last axis, `[*shape, classes]`: what `boundary` takes. Losses that define their map for
+                two classes alone (`wce`, `abw`, `skea_topo`) have no use for it.
             folder: where maps are kept as `.npy`; None keeps them in memory.
 
         Raises:
@@ -64,7 +64,7 @@ class WeightMapCache:
         """The maps of one image.
 
         Args:
-            name: of the image.
+            name: the image's.
             label: classes `[*shape]`, int32, of the whole image.
 
         Returns:

@@ -3,8 +3,9 @@
 import functools
 import pathlib
 
-from train.datasets.builder import Contents, Files, Record, SegmentationBuilder, match_masks
+from train.datasets.builder import Contents, Files, Record, SegmentationBuilder
 from train.datasets.colour_pairs import read_edge_padded
+from train.datasets.matching import match_masks
 
 
 class Drive(SegmentationBuilder):

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder, match_masks
+from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
+from train.datasets.matching import match_masks
 from train.datasets.readers import SUFFIXES, DatasetError, describe_values, read_pair, stem, to_unit_range
 
 MAX_CLASSES = 256  # labels are kept in 8 bits

@@ -3,8 +3,9 @@
 import functools
 import pathlib
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder, match_masks
+from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
 from train.datasets.colour_pairs import read_colour_pair
+from train.datasets.matching import match_masks
 from train.datasets.padding import MULTIPLE, pad_to_multiple
 
 

@@ -6,8 +6,10 @@ import pathlib
 import numpy as np
 import numpy.typing as npt
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder, match_masks
-from train.datasets.readers import DatasetError, describe_values, read_pair, read_stacks, stem
+from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
+from train.datasets.matching import match_masks
+from train.datasets.readers import DatasetError, describe_values, read_pair, stem
+from train.datasets.stacks import read_stacks
 
 
 class Isbi2012(SegmentationBuilder):

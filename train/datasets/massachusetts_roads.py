@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from train.datasets.builder import Contents, Files, Record, SegmentationBuilder, match_masks
+from train.datasets.builder import Contents, Files, Record, SegmentationBuilder
 from train.datasets.colour_pairs import read_binary_pair, read_edge_padded
+from train.datasets.matching import match_masks
 from train.datasets.readers import stem
 
 

@@ -13,7 +13,6 @@ Rules that hold for every data set:
 """
 
 import contextlib
-import logging
 import pathlib
 import warnings
 from collections.abc import Iterator
@@ -24,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 import PIL.ImageOps
-import PIL.ImageSequence
 import tifffile
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -140,56 +138,6 @@ def read_pair(
     return image, mask
 
 
-def read_stack(path: pathlib.Path) -> npt.NDArray[Any]:
-    """Reads the pages of a TIFF file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        `[pages, rows, columns]`, with the values of the file.
-
-    Raises:
-        DatasetError: If it cannot be read, or its pages are not grey and of one size.
-    """
-    with _one_line(path), _cut_off_tiff():
-        try:
-            values = tifffile.imread(path)
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            # LZW, JPEG and other compressions are Pillow's: it reads the pages of such files itself.
-            with PIL.Image.open(path) as picture:
-                values = np.stack([_numbers(page) for page in PIL.ImageSequence.Iterator(picture)])
-    values = values[None] if values.ndim == 2 else values
-    if values.ndim != 3:
-        raise DatasetError(f"{path}: must hold grey pages of one size, got shape {values.shape}")
-    return values
-
-
-def read_stacks(
-    image_path: pathlib.Path, label_path: pathlib.Path
-) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.integer]]:
-    """Reads a TIFF file of grey pages and the one of their labels.
-
-    Args:
-        image_path: The images.
-        label_path: The labels.
-
-    Returns:
-        Both `[pages, rows, columns]`, the images of 8 or 16 bits.
-
-    Raises:
-        DatasetError: If one cannot be read, or they do not fit each other.
-    """
-    images, labels = read_stack(image_path), read_stack(label_path)
-    if images.dtype not in (np.uint8, np.uint16):
-        raise DatasetError(f"{image_path}: must hold 8- or 16-bit grey values, got {images.dtype}")
-    if images.shape != labels.shape:
-        raise DatasetError(f"{label_path}: has shape {labels.shape}, but {image_path} has {images.shape}")
-    return images, labels
-
-
 def full_scale(dtype: npt.DTypeLike) -> int:
     """What stands for 1 in images of a type: its greatest number, or 1 for floats.
 
@@ -230,25 +178,9 @@ def _listed(values: list[Any]) -> str:
     return shown if len(values) <= _SHOWN_VALUES else f"{shown}, ... ({len(values)} values)"
 
 
-class _Raised(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if "TiffPages" in record.getMessage():
-            raise ValueError(record.getMessage())
-
-
 @contextlib.contextmanager
-def _cut_off_tiff() -> Iterator[None]:
-    # Where the chain of pages breaks off tifffile says so to its log alone, and gives the pages before.
-    handler = _Raised(logging.ERROR)
-    tifffile.logger().addHandler(handler)
-    try:
-        yield
-    finally:
-        tifffile.logger().removeHandler(handler)
-
-
-@contextlib.contextmanager
-def _one_line(path: pathlib.Path) -> Iterator[None]:
+def one_line(path: pathlib.Path) -> Iterator[None]:
+    """Raises a DatasetError that names the file, in place of whatever a reader raises."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of "corrupt EXIF data" in a cut TIFF before it raises.
@@ -265,7 +197,7 @@ def _one_line(path: pathlib.Path) -> Iterator[None]:
 
 
 def _read_nifti(path: pathlib.Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-    with _one_line(path):
+    with one_line(path):
         volume: Any = nibabel.load(path)
         values = np.asanyarray(volume.dataobj)
     if values.dtype.names or values.ndim not in (2, 3, 4):
@@ -276,7 +208,7 @@ def _read_nifti(path: pathlib.Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.fl
 
 
 def _read_picture(path: pathlib.Path, *, mask: bool) -> npt.NDArray[Any]:
-    with _one_line(path):
+    with one_line(path):
         if path.suffix.lower() in (".tif", ".tiff") and _deep_colour(path):
             return _read_deep_tiff(path)
         with PIL.Image.open(path) as picture:
@@ -285,11 +217,11 @@ def _read_picture(path: pathlib.Path, *, mask: bool) -> npt.NDArray[Any]:
                 raise DatasetError(f"{path}: holds {pages} pages; save each as a file, or a volume as NIfTI")
             if picture.format == "PNG" and _png_depth(path) == 16 and picture.mode in ("RGB", "RGBA", "LA"):
                 raise DatasetError(f"{path}: is a 16-bit colour PNG, of which 8 bits would be read; save it as TIFF")
-            return _numbers(PIL.ImageOps.exif_transpose(picture), mask=mask)
+            return numbers(PIL.ImageOps.exif_transpose(picture), mask=mask)
 
 
-def _numbers(picture: PIL.Image.Image, *, mask: bool = False) -> npt.NDArray[Any]:
-    # [rows, columns] or [rows, columns, 3], in the byte order of this machine.
+def numbers(picture: PIL.Image.Image, *, mask: bool = False) -> npt.NDArray[Any]:
+    """`[rows, columns]` or `[rows, columns, 3]`, in the byte order of this machine."""
     mode = picture.mode
     if mode in ("P", "PA"):
         grey = _has_grey_palette(picture)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from skimage.segmentation import find_boundaries
 
 from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
-from train.datasets.readers import read_stacks
+from train.datasets.stacks import read_stacks
 
 
 class Snemi3d(SegmentationBuilder):

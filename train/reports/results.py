@@ -4,9 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from train.config import SHOWN_ONLY, differing
 from train.runs.folder import RunFolder
 from train.scores import TABLE_1
+from train.settings import SHOWN_ONLY, differing
 from train.variants import parse_variant
 
 _OF_A_PART = (*SHOWN_ONLY, "data.fold", "seed")
@@ -17,7 +17,7 @@ class Part(NamedTuple):
     """Which of the runs of a row.
 
     Attributes:
-        seed: of the split, the weights and the batches.
+        seed: what the split, the weights and the batches were drawn from.
         fold: which part of the images was tested.
     """
 

@@ -71,7 +71,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     The k-th smallest of m is multiplied by m - k + 1; a corrected value is never below that of a smaller p-value.
 
     Args:
-        p_values: of all tests that one reader looks at; NaN where there was no test, which does not count.
+        p_values: those of all tests that one reader looks at; NaN where there was no test, which does not count.
 
     Returns:
         The corrected p-values in the same order, at most 1; NaN stays.

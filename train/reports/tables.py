@@ -26,7 +26,7 @@ class Difference(NamedTuple):
         row: the loss.
         reference: the row that it is compared with, of the same network.
         column: which score.
-        test: of row minus reference.
+        test: its differences are row minus reference.
         corrected: p-value after Holm's correction for all tests of the report.
     """
 

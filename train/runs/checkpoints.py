@@ -11,7 +11,7 @@ import logging
 import sys
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
 from train.runs import parallel
+from train.runs.position import Position
 from train.runs.steps import TrainState
 from train.scores import VALIDATION
 
@@ -36,27 +37,11 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be written or read; the message says where and what to do."""
 
 
-class Position(NamedTuple):
-    """Where a run stands, beside the state of its network: JSON values.
-
-    Attributes:
-        batches: which of them is next, see `TrainingBatches.get_state`; None before the first.
-        losses: of the steps since the last validation.
-        best: scores of the best validation, with its step and epoch; empty before the first.
-        seconds: of training so far.
-    """
-
-    batches: dict[str, int] | None = None
-    losses: Sequence[float] = ()
-    best: Mapping[str, float] = {}
-    seconds: float = 0.0
-
-
 class Restored(NamedTuple):
     """What a checkpoint holds.
 
     Attributes:
-        state: of the network and the optimizer, NumPy arrays.
+        state: that of the network and the optimizer, NumPy arrays.
         position: where the run stands.
     """
 
@@ -75,7 +60,7 @@ class Checkpoints:
         """Opens a folder of checkpoints, new or not.
 
         Args:
-            folder: of the checkpoints.
+            folder: where the checkpoints are.
             keep: how many of the latest stay, beside the best.
             read_only: leave it as it is, for a training that goes on may be writing there.
 
@@ -144,7 +129,7 @@ class Checkpoints:
         Args:
             state: NumPy arrays.
             position: where the run stands.
-            score: of the validation images; None for a checkpoint between two validations, which is never the best.
+            score: the validation's; None for a checkpoint between two validations, which is never the best.
 
         Raises:
             CheckpointError: if this one, or the one before, cannot be written.

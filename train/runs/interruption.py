@@ -71,7 +71,7 @@ def stop_signals(processes: int = 1) -> Iterator[StopSignals]:
     """SIGTERM and SIGINT raise `Interrupted`; one a second or more after the first does what it did before.
 
     Args:
-        processes: of the run; of several SIGTERM is left to jax, which tells all of them.
+        processes: how many the run has; of several SIGTERM is left to jax, which tells all of them.
 
     Yields:
         What has come, and the means to defer it.
@@ -103,8 +103,8 @@ def handled_by(handler: Callable[[int, FrameType | None], None], numbers: Iterab
     """Hands signals to a function, until the end of the context.
 
     Args:
-        handler: of the signal's number and the frame.
-        numbers: of the signals.
+        handler: takes the signal's number and the frame.
+        numbers: the signals'.
     """
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     try:

@@ -15,7 +15,8 @@ from train.batches.batch import step_arrays
 from train.batches.pipeline import evaluation_batches, training_batches
 from train.datasets import largest_shape
 from train.runs import parallel
-from train.runs.checkpoints import SCORE, Checkpoints, Position
+from train.runs.checkpoints import SCORE, Checkpoints
+from train.runs.position import Position
 from train.runs.folder import RunError, RunFolder
 from train.runs.interruption import Interrupted, StopSignals
 from train.runs.logs import Logs

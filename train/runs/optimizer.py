@@ -11,7 +11,7 @@ def learning_rate(config: OptimizerConfig, epochs: int, epoch_steps: int) -> opt
 
     Args:
         config: schedule and its settings.
-        epochs: of the run.
+        epochs: how many the run has.
         epoch_steps: batches in an epoch.
 
     Returns:
@@ -45,7 +45,7 @@ def create_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax
 
     Args:
         config: its settings.
-        schedule: of `learning_rate`, a function of the batches, of which the optimizer takes `config.accumulate` a step.
+        schedule: as returned by `learning_rate`, a function of the batches, of which the optimizer takes `config.accumulate` a step.
     """
 
     def by_step(step: jax.Array) -> jax.Array:

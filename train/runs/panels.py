@@ -25,7 +25,7 @@ def logit_gradients(
     Args:
         state: whose evaluated parameters are used.
         batch: `images`, `labels`, `where` and `maps`, as for `train.runs.steps.train_step`.
-        network: of `train.models`.
+        network: a Flax module, see `train.models`.
         loss: function of logits, labels, `where` and the maps, a scalar.
 
     Returns:
@@ -40,7 +40,7 @@ def panel_batch(setup: Setup, indices: Indices) -> Batch:
 
     Args:
         setup: as returned by `prepare_run`, of a run with one panel at least.
-        indices: of the part.
+        indices: the images of the part.
     """
     config = setup.config
     places = np.linspace(0, len(indices) - 1, min(config.panels, len(indices)))
@@ -60,9 +60,9 @@ def panels_of(
 
     Args:
         state: on one device or the host.
-        batch: of `train.batches.pipeline`; images that only fill it are left out.
-        network: of `train.models`.
-        phase: of the loss, with its maps in the batch.
+        batch: as `train.batches.pipeline` makes it; images that only fill it are left out.
+        network: a Flax module, see `train.models`.
+        phase: whose loss is inspected, with its maps in the batch.
         statistics: that the images were standardised with.
         title: above the picture.
     """

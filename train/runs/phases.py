@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from cwmi_jax.losses import LOSSES, MAPS
-from train.config import CWMI, LossConfig, option_arguments
+from train.loss_options import CWMI, option_arguments
+from train.config import LossConfig
 from train.runs.terms import Terms
 
 
@@ -21,7 +22,7 @@ class Phase(NamedTuple):
         name: for the logs.
         loss: function of logits, labels, `where` and the maps.
         maps: keywords of `loss` that take a map of each image.
-        terms: of a CWMI loss, to be observed; None for others.
+        terms: what is observed of a CWMI loss; None for others.
     """
 
     first_epoch: int
@@ -35,10 +36,10 @@ def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
     """The phases of a run, in order; the first begins at epoch 0.
 
     Args:
-        config: of the loss.
-        spatial_dims: of the images, 2 or 3.
+        config: the loss's settings.
+        spatial_dims: 2 for images, 3 for volumes.
     """
-    loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config))
+    loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config.name, config.options))
     maps = tuple(MAPS.get(config.name, ()))
     terms = None
     if config.name in CWMI:

@@ -20,7 +20,7 @@ def run_in_process(config: Config, target: Callable[[Config], int] = run) -> int
     """Runs in a new process and waits for it; SIGTERM, SIGINT and SIGHUP are handed on as SIGTERM.
 
     Args:
-        config: of the run.
+        config: the run's settings.
         target: what is run; a function that can be imported.
 
     Returns:

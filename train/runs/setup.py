@@ -14,14 +14,15 @@ from train.batches.pipeline import Loading
 from train.batches.splits import Split, cross_validation
 from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
-from train.config import Config, ModelConfig, differing, flat_settings, to_json
+from train.config import Config
+from train.settings import differing, flat_settings, to_json
 from train.datasets import Dataset, largest_shape, open_dataset
-from train.models import create_model
 from train.runs import parallel
 from train.runs.folder import RunError, RunFolder
 from train.runs.optimizer import create_optimizer, learning_rate
+from train.runs.network import logit_channels, network_of, untrained
 from train.runs.phases import Phase, map_functions, phases
-from train.runs.steps import TrainState, create_state
+from train.runs.steps import TrainState
 
 
 class Setup(NamedTuple):
@@ -35,7 +36,7 @@ class Setup(NamedTuple):
         network: a Flax module.
         optimizer: an optax transformation.
         schedule: learning rate after each number of batches.
-        phases: of the loss, in order.
+        phases: what is minimised when, in order.
         maps: weight maps of the images, for losses that take them.
         epoch_steps: batches in an epoch.
     """
@@ -68,7 +69,7 @@ def prepare_run(config: Config) -> Setup:
     """Opens the data and checks everything that can be checked before a step is taken.
 
     Args:
-        config: of one fold.
+        config: the settings of a run of one fold.
 
     Raises:
         ValueError: data or settings that do not fit each other.
@@ -138,33 +139,6 @@ def check_loss(setup: Setup) -> None:
         raise ValueError(f"{error.filename}: {error.strerror}") from error
 
 
-def network_of(config: ModelConfig, *, classes: int, spatial_dims: int) -> nn.Module:
-    """The network that a config describes.
-
-    Args:
-        config: the network's settings.
-        classes: of the data; two have one channel of logits.
-        spatial_dims: 2 for images, 3 for volumes.
-    """
-    return create_model(
-        config.name,
-        width=config.width,
-        depth=config.depth,
-        classes=logit_channels(classes),
-        spatial_dims=spatial_dims,
-        norm=config.norm,
-        groups=config.groups,
-        axis_name=parallel.AXIS,
-        dtype=jnp.bfloat16 if config.bfloat16 else jnp.float32,
-        remat=config.remat,
-    )
-
-
-def logit_channels(classes: int) -> int:
-    """Channels of the logits of so many classes."""
-    return 1 if classes == 2 else classes
-
-
 def open_folder(setup: Setup) -> RunFolder:
     """The folder of the run, new or taken up again, with its config and split.
 
@@ -209,7 +183,7 @@ def reopen_run(folder: RunFolder, *, source: Path | None = None) -> Setup:
 
     Args:
         folder: the run's.
-        source: of the original data, if it is another than when the run began.
+        source: folder of the original data, if it is another than when the run began.
 
     Raises:
         ValueError: the folder is no run.
@@ -257,7 +231,7 @@ class DataFacts(NamedTuple):
     Attributes:
         statistics: what images are standardised with.
         classes: number of classes.
-        channels: of the images.
+        channels: channels of every image.
         spatial_dims: 2 for images, 3 for volumes.
     """
 
@@ -294,20 +268,3 @@ def initial_state(setup: Setup) -> TrainState:
     return untrained(
         setup.config, setup.network, setup.optimizer, spatial_dims=dataset.spatial_dims, channels=dataset.channels
     )
-
-
-def untrained(
-    config: Config, network: nn.Module, optimizer: optax.GradientTransformation | None, *, spatial_dims: int, channels: int
-) -> TrainState:
-    """The state before the first step, of a run whose data need not be there.
-
-    Args:
-        config: the run's settings.
-        network: as returned by `network_of`.
-        optimizer: None for a state without that of an optimizer.
-        spatial_dims: of the images, 2 or 3.
-        channels: of the images.
-    """
-    # Sides do not matter to parameters, and a small image is quick to compile for.
-    shape = (*(2**config.model.depth,) * spatial_dims, channels)
-    return create_state(network, optimizer, config.seed, shape, ema=config.optimizer.ema > 0)

@@ -22,7 +22,7 @@ class TrainState(flax.struct.PyTreeNode):
 
     Attributes:
         step: batches seen, int32.
-        params: of the network.
+        params: the network's parameters.
         batch_statistics: running statistics of its batch norms; empty without.
         optimizer: state of the optimizer.
         ema: running mean of the parameters, which is evaluated in their place; None without.
@@ -43,7 +43,7 @@ def create_state(
     Args:
         network: a Flax module, see `train.models`.
         optimizer: an optax transformation; None for a state without that of an optimizer.
-        seed: of the weights; the same seed gives the same weights on one kind of device.
+        seed: what the weights are drawn from; the same seed gives the same weights on one kind of device.
         image_shape: `[*shape, channels]` of one image; parameters do not depend on its sides.
         ema: whether to keep a running mean of the parameters.
     """
@@ -82,13 +82,13 @@ def train_step(
         state: before the step.
         batch: `images [B, *shape, channels]`, `labels [B, *shape]`, `where [B, *shape]`, and `maps`, keyword of the loss ->
             array.
-        network: of `train.models`.
-        optimizer: of `train.runs.optimizer`.
+        network: a Flax module, see `train.models`.
+        optimizer: an optax transformation.
         loss: function of logits, labels, `where` and the maps, a scalar.
         ema: decay of the running mean of parameters, if the state has one.
-        terms: of the loss, which are observed; None for none.
+        terms: what of the loss is observed; None for nothing.
         observe_steps: every how many steps.
-        axis_name: of the devices that share the batch in equal parts; None for one.
+        axis_name: name of the devices that split the batch in equal parts; None for one device.
 
     Returns:
         The state after it; `loss` before it, `gradient_norm` before clipping, and with `terms` what `train.runs.terms.observe`
@@ -141,8 +141,8 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
     Args:
         state: whose running mean of parameters is used, or its parameters without.
         batch: `images`, `labels` and `where`, as for `train_step`.
-        network: of `train.models`.
-        axis_name: of the devices that share the batch.
+        network: a Flax module, see `train.models`.
+        axis_name: name of the devices that split the batch.
 
     Returns:
         `images`, how many, and the sums over them of `mIoU` and `mDice`, means over classes of each image.

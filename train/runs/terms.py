@@ -18,8 +18,8 @@ class Terms(NamedTuple):
 
     Attributes:
         information: the loss without its cross entropy, a function of logits, labels and `where`, a scalar.
-        levels: of its pyramid.
-        spatial_dims: of the images, 2 or 3.
+        levels: how many its pyramid has.
+        spatial_dims: 2 for images, 3 for volumes.
     """
 
     information: Callable[..., jax.Array]
@@ -42,12 +42,12 @@ def observe(
     foreground, summed over pixels: positive where it makes foreground more likely.
 
     Args:
-        terms: of the loss.
+        terms: as `train.runs.phases` gives them.
         batch: `labels` and `where`, both `[B, *shape]`.
         logits: `[B, *shape, C]`.
-        gradient: of the loss with respect to the logits.
+        gradient: the loss's with respect to the logits.
         due: bool, whether to compute anything; NaN otherwise.
-        axis_name: of the devices that share the batch in equal parts; None for one.
+        axis_name: name of the devices that split the batch in equal parts; None for one device.
 
     Returns:
         Scalars over the whole batch: `probability/foreground` and `probability/background`, means of the probability of

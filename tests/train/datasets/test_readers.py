@@ -9,7 +9,8 @@ import PIL.Image
 import pytest
 import tifffile
 
-from train.datasets.readers import DatasetError, read_image, read_mask, read_pair, read_stack, stem
+from train.datasets.readers import DatasetError, read_image, read_mask, read_pair, stem
+from train.datasets.stacks import read_stack
 
 GREY = np.arange(6 * 7, dtype=np.uint8).reshape(6, 7) * 6
 RGB = np.stack([GREY, GREY[::-1], 255 - GREY], axis=-1)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from train.config import Config, DataConfig, LossConfig, ModelConfig, to_json
+from train.config import Config, DataConfig, LossConfig, ModelConfig
 from train.reports.results import Part, RunKey, read_rows
 from train.runs.folder import RunFolder
+from train.settings import to_json
 
 METRICS = ("mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE")
 

@@ -5,7 +5,8 @@ import numpy as np
 import optax
 import pytest
 
-from train.runs.checkpoints import CheckpointError, Checkpoints, Position
+from train.runs.checkpoints import CheckpointError, Checkpoints
+from train.runs.position import Position
 from train.runs.steps import TrainState
 
 

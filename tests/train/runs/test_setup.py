@@ -14,7 +14,8 @@ from tests.train.runs.tiny_runs import tiny_config
 from train.runs import parallel, setup
 from train.config import LossConfig, ModelConfig, OptimizerConfig
 from train.runs.steps import create_state, train_step
-from train.runs.setup import check_loss, network_of, prepare_run
+from train.runs.setup import check_loss, prepare_run
+from train.runs.network import network_of
 
 SMALL = ModelConfig(width=4, depth=1, groups=2)
 
