@@ -14,7 +14,7 @@ import tyro
 
 from cwmi_jax.losses import LOSSES
 from train.batches.augmentation import Augmentation
-from train.loss_options import OptionValue, read_option
+from train.loss_options import FIRST_PHASE, OptionValue, read_option
 
 
 def _check(holds: bool, name: str, what: str, value: Any) -> None:
@@ -131,9 +131,7 @@ class LossConfig:
     @property
     def first_epochs(self) -> int:
         """Epochs at the start that minimise something simpler."""
-        if self.name in ("cwmi", "cwmi_real"):
-            return self.cross_entropy_epochs
-        return self.topology_epoch if self.name == "skea_topo" else 0
+        return getattr(self, FIRST_PHASE[self.name]) if self.name in FIRST_PHASE else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,6 +232,6 @@ class Config:
         _check(self.panels >= 0, "panels", "0 or more", self.panels)
         warmup = self.optimizer.warmup_epochs
         _check(warmup < self.epochs, "optimizer.warmup_epochs", f"below epochs ({self.epochs})", warmup)
-        first = "topology_epoch" if self.loss.name == "skea_topo" else "cross_entropy_epochs"
+        first = FIRST_PHASE.get(self.loss.name, "")
         below = f"below epochs ({self.epochs}), or {self.loss.name} is never minimised"
         _check(self.loss.first_epochs < self.epochs, f"loss.{first}", below, self.loss.first_epochs)

@@ -13,6 +13,13 @@ from cwmi_jax.losses import LOSSES
 CWMI = ("cwmi", "cwmi_real", "bounded_cwmi")
 """Losses of an information term and a cross entropy with the weight `ce_weight`."""
 
+FIRST_PHASE: Mapping[str, str] = {
+    "cwmi": "cross_entropy_epochs",
+    "cwmi_real": "cross_entropy_epochs",
+    "skea_topo": "topology_epoch",
+}
+"""Losses that minimise something simpler in the first epochs -> the setting of `LossConfig` that says in how many."""
+
 OptionValue = float | str
 """An option of a loss, as command lines and `config.json` hold it."""
 

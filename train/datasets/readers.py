@@ -66,7 +66,10 @@ def read_image(path: pathlib.Path) -> npt.NDArray[np.uint8 | np.uint16 | np.floa
         DatasetError: If it cannot be read, holds several pages, has values that are not finite, or is a 16-bit colour
             PNG, which Pillow would cut to 8 bits.
     """
-    values = _read_nifti(path)[0] if _is_nifti(path) else _read_picture(path, mask=False)
+    return _image_of(path, _read_nifti(path)[0] if _is_nifti(path) else _read_picture(path, mask=False))
+
+
+def _image_of(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8 | np.uint16 | np.float32]:
     if values.ndim == 2 or (_is_nifti(path) and values.ndim == 3):
         values = values[..., None]
     if values.dtype in (np.uint8, np.uint16):
@@ -91,7 +94,10 @@ def read_mask(path: pathlib.Path) -> npt.NDArray[np.int64]:
     Raises:
         DatasetError: If it cannot be read, holds several pages or channels, colours, or numbers with a fraction.
     """
-    values = _read_nifti(path)[0] if _is_nifti(path) else _read_picture(path, mask=True)
+    return _mask_of(path, _read_nifti(path)[0] if _is_nifti(path) else _read_picture(path, mask=True))
+
+
+def _mask_of(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     if values.ndim == 3 and not _is_nifti(path):
         if (values != values[..., :1]).any():
             colours = np.unique(values.reshape(-1, values.shape[-1]), axis=0)
@@ -123,18 +129,21 @@ def read_pair(
     Raises:
         DatasetError: If one cannot be read, or they differ in size or, both NIfTI, in where their voxels lie.
     """
-    image, mask = read_image(image_path), read_mask(mask_path)
+    volumes = _is_nifti(image_path) and _is_nifti(mask_path)
+    if volumes:
+        (voxels, affine), (classes, other) = _read_nifti(image_path), _read_nifti(mask_path)
+        image, mask = _image_of(image_path, voxels), _mask_of(mask_path, classes)
+    else:
+        image, mask = read_image(image_path), read_mask(mask_path)
     if image.shape[:-1] != mask.shape:
         raise DatasetError(
             f"{mask_path}: is {_size(mask.shape)}, but its image {image_path} is {_size(image.shape[:-1])}; "
             "draw the mask on the image's own pixels"
         )
-    if _is_nifti(image_path) and _is_nifti(mask_path):
-        affine, other = _read_nifti(image_path)[1], _read_nifti(mask_path)[1]
-        if not np.allclose(affine, other, rtol=0.0, atol=_AFFINE_TOLERANCE_MM):
-            raise DatasetError(
-                f"{mask_path}: its affine differs from that of its image {image_path}; resample it to the image"
-            )
+    if volumes and not np.allclose(affine, other, rtol=0.0, atol=_AFFINE_TOLERANCE_MM):
+        raise DatasetError(
+            f"{mask_path}: its affine differs from that of its image {image_path}; resample it to the image"
+        )
     return image, mask
 
 
