@@ -77,17 +77,6 @@ def test_commands_can_be_parsed(page):
             assert not words or words[0] == "pip", line
 
 
-def test_tables_of_the_results_are_those_of_the_runs():
-    pytest.importorskip("tyro")
-    from docs.figures import study
-
-    rows = {preset: study.read(preset) for preset in study.PRESETS}
-    assert all(set(study.LOSSES) <= set(of_preset) for of_preset in rows.values())
-    page = study.RESULTS.read_text()
-    assert set(re.findall("<!-- table (.*) -->", page)) == set(study.TABLES)
-    assert study.with_tables(page, rows) == page
-
-
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(page):
     """In the repository; those of the site mkdocs checks, but README is not on it."""
