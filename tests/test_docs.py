@@ -68,8 +68,6 @@ def test_commands_can_be_parsed(page):
             assert set(words[1:]) <= set(targets), line
         elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "train":
             parsers()[words[2]](words[3:])
-        elif words[:3] == ["python", "-m", "docs.figures.study"]:
-            assert words[3:] == ["draw"] or (words[3] == "collect" and all("=" in word for word in words[4:])), line
         elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "benchmarks":
             modules = [words[2].partition(".")[2], *words[3:]]
             assert all((ROOT / "benchmarks" / f"{module or '__main__'}.py").exists() for module in modules), line

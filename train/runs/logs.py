@@ -17,6 +17,7 @@ from train.runs import parallel
 from train.runs.folder import RunFolder
 from train.atomic_files import written_whole
 
+
 class Logs:
     """The logs of a run; only the first process of several writes."""
 

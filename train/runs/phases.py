@@ -39,7 +39,9 @@ def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
         config: the loss's settings.
         spatial_dims: 2 for images, 3 for volumes.
     """
-    loss = functools.partial(LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config.name, config.options))
+    loss = functools.partial(
+        LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config.name, config.options)
+    )
     maps = tuple(MAPS.get(config.name, ()))
     terms = None
     if config.name in CWMI:

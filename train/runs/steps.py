@@ -36,7 +36,12 @@ class TrainState(flax.struct.PyTreeNode):
 
 
 def create_state(
-    network: nn.Module, optimizer: optax.GradientTransformation | None, seed: int, image_shape: tuple[int, ...], *, ema: bool
+    network: nn.Module,
+    optimizer: optax.GradientTransformation | None,
+    seed: int,
+    image_shape: tuple[int, ...],
+    *,
+    ema: bool,
 ) -> TrainState:
     """The state before the first step.
 
@@ -97,7 +102,10 @@ def train_step(
 
     def forward(params: Any) -> tuple[jax.Array, Any]:
         logits, updates = network.apply(
-            {"params": params, "batch_stats": state.batch_statistics}, batch["images"], train=True, mutable=["batch_stats"]
+            {"params": params, "batch_stats": state.batch_statistics},
+            batch["images"],
+            train=True,
+            mutable=["batch_stats"],
         )
         return logits, updates.get("batch_stats", {})
 

@@ -13,7 +13,9 @@ from train.runs.steps import TrainState
 def state(step):
     params = {"kernel": np.full((3, 2), step, np.float32)}
     optimizer = jax.tree.map(np.asarray, optax.adam(0.1).init(params))
-    return TrainState(step=np.asarray(step, np.int32), params=params, batch_statistics={}, optimizer=optimizer, ema=None)
+    return TrainState(
+        step=np.asarray(step, np.int32), params=params, batch_statistics={}, optimizer=optimizer, ema=None
+    )
 
 
 def saved(folder, scores):
@@ -72,6 +74,8 @@ def test_who_predicts_reads_no_optimizer(tmp_path):
 
 def test_checkpoints_of_earlier_versions_are_refused_and_left_alone(tmp_path):
     (tmp_path / "20" / "state").mkdir(parents=True)
-    with pytest.raises(CheckpointError, match=r"checkpoints in .* are of an earlier version, which this one cannot read"):
+    with pytest.raises(
+        CheckpointError, match=r"checkpoints in .* are of an earlier version, which this one cannot read"
+    ):
         Checkpoints(tmp_path)
     assert (tmp_path / "20" / "state").exists()

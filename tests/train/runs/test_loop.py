@@ -214,7 +214,9 @@ def damage(folder, how):
         (folder / "metrics" / "metrics").write_text("{")
 
 
-@pytest.mark.parametrize("how", ["half a file", "other bytes", "empty files", "no arrays", "optimizer", "position", "metrics"])
+@pytest.mark.parametrize(
+    "how", ["half a file", "other bytes", "empty files", "no arrays", "optimizer", "position", "metrics"]
+)
 def test_a_damaged_checkpoint_is_set_aside_and_the_run_ends_with_the_same_bits(how, whole, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     interrupted(folder, monkeypatch, 7)
