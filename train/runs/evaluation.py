@@ -1,7 +1,7 @@
 """Scores of a trained network, image by image, and pictures of it.
 
-With more than two classes mIoU and mDice are means over all of them; every other score is the mean over the classes 1 and up,
-each taken as the foreground by itself.
+With more than two classes mIoU and mDice are means over all of them; every other score is the mean over the classes 1 and
+up, each taken as the foreground by itself.
 """
 
 import time

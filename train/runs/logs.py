@@ -13,9 +13,9 @@ from tensorboardX import summary
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.record_writer import RecordWriter
 
+from train.atomic_files import written_whole
 from train.runs import parallel
 from train.runs.folder import RunFolder
-from train.atomic_files import written_whole
 
 
 class Logs:

@@ -16,12 +16,12 @@ from train.batches.pipeline import evaluation_batches, training_batches
 from train.datasets import largest_shape
 from train.runs import parallel
 from train.runs.checkpoints import SCORE, Checkpoints
-from train.runs.position import Position
 from train.runs.folder import RunError, RunFolder
 from train.runs.interruption import Interrupted, StopSignals
 from train.runs.logs import Logs
 from train.runs.panels import panel_batch, panels_of
 from train.runs.phases import Phase, phase_at
+from train.runs.position import Position
 from train.runs.progress import ProgressBar
 from train.runs.setup import Setup, initial_state
 from train.runs.steps import TrainState

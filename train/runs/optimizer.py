@@ -45,7 +45,8 @@ def create_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax
 
     Args:
         config: its settings.
-        schedule: as returned by `learning_rate`, a function of the batches, of which the optimizer takes `config.accumulate` a step.
+        schedule: as returned by `learning_rate`, a function of the batches, of which the optimizer takes
+            `config.accumulate` a step.
     """
 
     def by_step(step: jax.Array) -> jax.Array:

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from cwmi_jax.losses import LOSSES, MAPS
-from train.loss_options import CWMI, option_arguments
 from train.config import LossConfig
+from train.loss_options import CWMI, option_arguments
 from train.runs.terms import Terms
 
 

@@ -1,7 +1,7 @@
 """Pictures of predictions: image, label, probability, errors and gradient side by side; no display is needed.
 
-A row an image. Of a volume the middle slice of its first axis is shown. Pixels outside `where` at the ends of the axes are cut
-off.
+A row an image. Of a volume the middle slice of its first axis is shown. Pixels outside `where` at the ends of the axes are
+cut off.
 """
 
 import warnings

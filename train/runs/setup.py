@@ -15,14 +15,14 @@ from train.batches.splits import Split, cross_validation
 from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
-from train.settings import differing, flat_settings, to_json
 from train.datasets import Dataset, largest_shape, open_dataset
 from train.runs import parallel
 from train.runs.folder import RunError, RunFolder
-from train.runs.optimizer import create_optimizer, learning_rate
 from train.runs.network import logit_channels, network_of, untrained
+from train.runs.optimizer import create_optimizer, learning_rate
 from train.runs.phases import Phase, map_functions, phases
 from train.runs.steps import TrainState
+from train.settings import differing, flat_settings, to_json
 
 
 class Setup(NamedTuple):

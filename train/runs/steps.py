@@ -96,8 +96,8 @@ def train_step(
         axis_name: name of the devices that split the batch in equal parts; None for one device.
 
     Returns:
-        The state after it; `loss` before it, `gradient_norm` before clipping, and with `terms` what `train.runs.terms.observe`
-        finds, scalars over the whole batch.
+        The state after it; `loss` before it, `gradient_norm` before clipping, and with `terms` what
+        `train.runs.terms.observe` finds, scalars over the whole batch.
     """
 
     def forward(params: Any) -> tuple[jax.Array, Any]:

@@ -4,10 +4,10 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from train.config import Config, DataConfig, LossConfig, ModelConfig
 from train.datasets import Example, facts_of
 from train.runs.checkpoints import Checkpoints
 from train.runs.position import Position
-from train.config import Config, DataConfig, LossConfig, ModelConfig
 from train.runs.setup import initial_state, open_folder, prepare_run
 
 SHAPES = ((24, 20), (20, 28))

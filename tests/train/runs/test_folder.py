@@ -38,7 +38,7 @@ def test_scores_come_back_under_the_names_of_their_images(tmp_path):
 
 def test_an_image_that_is_there_twice_is_no_result(tmp_path):
     (tmp_path / "test.csv").write_text("name,VI\na,1\na,2\n")
-    with pytest.raises(ValueError, match="test.csv has 1 names in 2 lines"):
+    with pytest.raises(ValueError, match=r"test\.csv has 1 names in 2 lines"):
         ResultFolder(tmp_path).read_scores("test")
 
 

@@ -23,19 +23,19 @@ from tests.train.runs.tiny_runs import (
     assert_same_run,
     compiled_once,
     logged,
-    tiny_setup,
     tiny_config,
+    tiny_setup,
     train,
     train_tiny,
 )
+from train.config import DataConfig, LossConfig, OptimizerConfig
+from train.runs import folder as folders
 from train.runs import loop, setup
 from train.runs.checkpoints import CheckpointError, Checkpoints
-from train.config import DataConfig, LossConfig, OptimizerConfig
+from train.runs.folder import RunError, RunFolder
 from train.runs.interruption import Interrupted
 from train.runs.logs import Logs
 from train.runs.progress import ProgressBar
-from train.runs import folder as folders
-from train.runs.folder import RunError, RunFolder
 from train.runs.setup import initial_state, open_folder, reopen_run
 
 

@@ -8,12 +8,12 @@ from matplotlib.colors import to_rgb
 
 from cwmi_jax.losses import LOSSES
 from tests.train.runs.finished_run import Bright, Threshold, config
-from train.runs import panels, pictures, setup
 from train.batches.augmentation import Augmentation
-from train.config import DataConfig
-from train.runs.phases import Phase
 from train.batches.batch import Batch, image_sides, one_of
 from train.batches.standardisation import ChannelStatistics
+from train.config import DataConfig
+from train.runs import panels, pictures, setup
+from train.runs.phases import Phase
 from train.runs.steps import TrainState, predicted_classes
 
 

@@ -11,11 +11,11 @@ import pytest
 from cwmi_jax.losses import cross_entropy
 from tests.train.runs.finished_run import Bright
 from tests.train.runs.tiny_runs import tiny_config
-from train.runs import parallel, setup
 from train.config import LossConfig, ModelConfig, OptimizerConfig
-from train.runs.steps import create_state, train_step
-from train.runs.setup import check_loss, prepare_run
+from train.runs import parallel, setup
 from train.runs.network import network_of
+from train.runs.setup import check_loss, prepare_run
+from train.runs.steps import create_state, train_step
 
 SMALL = ModelConfig(width=4, depth=1, groups=2)
 

@@ -14,9 +14,9 @@ from cwmi_jax.losses import LOSSES
 from cwmi_jax.metrics import mean_dice, mean_iou
 from tests.golden import quick_jit
 from tests.versions import collectives, make_mesh, transformed
-from train.runs import parallel
 from train.config import OptimizerConfig
 from train.models import UNet
+from train.runs import parallel
 from train.runs.optimizer import create_optimizer
 from train.runs.steps import create_state, eval_step, predict_step, train_step
 

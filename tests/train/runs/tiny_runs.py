@@ -1,7 +1,7 @@
 """Runs that train in a second: noise, a network of two convolutions, and two losses one after the other.
 
-`python -m tests.train.runs.tiny_runs FOLDER MOMENT...` begins one, or goes on with it, for each moment, and kills it there with
-SIGKILL: `"step 5"`, or `"save 6"`, in the middle of writing the checkpoint of step 6.
+`python -m tests.train.runs.tiny_runs FOLDER MOMENT...` begins one, or goes on with it, for each moment, and kills it there
+with SIGKILL: `"step 5"`, or `"save 6"`, in the middle of writing the checkpoint of step 6.
 """
 
 import functools
@@ -20,15 +20,15 @@ import pytest
 
 from cwmi_jax.losses import LOSSES
 from tests.train.runs.finished_run import Bright, config
+from train.config import Config, OptimizerConfig
 from train.runs import loop, parallel, setup
 from train.runs.checkpoints import Checkpoints
-from train.config import Config, OptimizerConfig
-from train.runs.phases import Phase
-from train.runs.optimizer import create_optimizer, learning_rate
 from train.runs.interruption import stop_signals
+from train.runs.optimizer import create_optimizer, learning_rate
+from train.runs.phases import Phase
 from train.runs.progress import ProgressBar
-from train.runs.steps import create_state
 from train.runs.setup import open_folder, prepare_run
+from train.runs.steps import create_state
 
 EPOCHS, EPOCH_STEPS = 3, 3
 STEPS = EPOCHS * EPOCH_STEPS
