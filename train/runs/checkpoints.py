@@ -73,8 +73,8 @@ class Checkpoints:
             raise CheckpointError(f"there is no checkpoint in {folder}; train the run first")
         if any(folder.glob(f"*/{_EARLIER}")):
             raise CheckpointError(
-                f"the checkpoints in {folder} are of an earlier version, which this one cannot read; the scores of the run can "
-                f"still be compared. Train it anew with another --output"
+                f"the checkpoints in {folder} are of an earlier version, which this one cannot read; the scores of the run "
+                f"can still be compared. Train it anew with another --output"
             )
         # It logs each step of each write at the level of warnings.
         logging.getLogger("absl").setLevel(logging.ERROR)
