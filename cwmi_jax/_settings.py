@@ -76,6 +76,13 @@ def number(name: str, value: ArrayLike, dtype: Any, limits: str = NOT_NEGATIVE) 
     return float(value)  # type: ignore[arg-type]
 
 
+def orientations_or_default(orientations: Any, spatial_dims: int) -> int:
+    """`orientations`, 4 a level of images and 3 of volumes where it is None."""
+    if orientations is None:
+        return 3 if spatial_dims == 3 else 4
+    return integer("orientations", orientations)
+
+
 def bank_settings(levels: Any, orientations: Any, complex_valued: Any) -> tuple[int, int, bool]:
     """What makes a `FilterBank` beside the shape of the images."""
     return (

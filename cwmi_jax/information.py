@@ -33,7 +33,7 @@ from cwmi_jax._gaussian import Conditional, adjoint, condition, diagonal, log_de
 from cwmi_jax._inputs import image_pair
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner, matmul
-from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, bank_settings, constant
+from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, bank_settings, constant, orientations_or_default
 from cwmi_jax._spectral_sums import best_gain, gradient_images, level_sums, transform
 
 # An image has structure at a level if more than this many rounding errors of its energy lie there.
@@ -200,7 +200,7 @@ def wavelet_gain(
         [-2.0, -2.0]
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    bank = FilterBank(y.shape[1:], *bank_settings(levels, 3 if y.ndim == 4 else 4, True))
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations_or_default(None, y.ndim - 1), True))
     gains = best_gain(
         transform(y), transform(p), bank, constant("epsilon", epsilon, POSITIVE), noise=0.0, sampled=False
     )

@@ -1,8 +1,9 @@
 """The paper's Table 1: every loss on every fold, whatever is missing, then tables and tests.
 
-Runs lie in OUTPUT/MODEL-LOSS-foldK. The same command goes on where it was stopped: complete runs are kept, an interrupted
-one is resumed. When all are done, OUTPUT holds table.md, table.csv, images.csv (every score of every test image) and
-report.html. All losses see the same folds, the same batches and the same initial weights.
+Runs lie in OUTPUT/MODEL-LOSS-foldK, those of a seed other than 0 in MODEL-LOSS-seedS-foldK. The same command goes on where
+it was stopped: complete runs are kept, an interrupted one is resumed. When all are done, OUTPUT holds table.md, table.csv,
+images.csv (every score of every test image) and report.html. All losses see the same folds, the same batches and the same
+initial weights.
 
 A loss may stand there with settings of its own, as often as you like: `--losses ce,cwmi,cwmi:ce_weight=20,levels=3` has
 three rows. Names with a dot are settings of the run: `cwmi:model.norm=group`. `--seeds 0,1,2` does all of it for each seed.
@@ -35,7 +36,6 @@ from train.reports.tables import csv_text, failures, images_csv_text, markdown
 from train.runs.folder import RunFolder
 from train.runs.interruption import Interrupted, leave, stop_signals
 from train.runs.processes import run_in_process
-from train.settings import differing, flat_settings, to_json
 from train.variants import Variant, parse_variants, with_variant
 
 # Settings that this program sets, and the flag that does.
@@ -99,8 +99,8 @@ def cross_validate(config: Config, command: str) -> int:
     Returns:
         Exit status, as of `main`.
     """
-    variant = Variant(config.loss.name, config.loss.name, config.loss.options, {})
-    return _start(_plan(config, [config.model.name], [variant], [config.seed], {}), command)
+    variant = Variant(config.loss.name, {}, {})
+    return _start(_plan(config, [config.model.name], [variant], [config.seed], config.loss.options), command)
 
 
 def _start(plan: Plan, command: str) -> int:
@@ -130,10 +130,8 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
     Raises:
         ValueError: an unknown name, or settings out of range or in contradiction.
     """
-    from train.models import MODELS
-
     variants = parse_variants(comparison.losses)
-    models = _names("--models", comparison.models, MODELS)
+    models = _models(comparison.models)
     seeds = _seeds(comparison.seeds)
     if comparison.dataset not in PRESETS:
         raise ValueError(f"--dataset must be one of {', '.join(PRESETS)}, got {comparison.dataset!r}")
@@ -147,7 +145,8 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
             raise ValueError(f"--loss.options {option} is of none of the losses {names}")
     preset = PRESETS[comparison.dataset][1]
     data = dataclasses.replace(preset.data, fold="all")
-    loss = dataclasses.replace(preset.loss, name=variants[0].loss)
+    # A loss of one phase, which fits any number of epochs: that of each row is set with the row's own settings.
+    loss = dataclasses.replace(preset.loss, name="ce", options={})
     config: Config = tyro.cli(
         Config,
         args=list(flags),
@@ -171,17 +170,22 @@ def _plan(
     folds = range(data.folds) if data.fold == "all" else [data.fold]
     plan = {}
     for seed, fold, model, variant in itertools.product(seeds, folds, models, variants):
-        of_seed = f"-seed{seed}" if len(seeds) > 1 else ""
+        of_seed = f"-seed{seed}" if seed else ""
         folder = Path(config.output) / f"{model}-{variant.file_name}{of_seed}-fold{fold}"
         run = dataclasses.replace(
             config,
             output=str(folder),
             seed=seed,
             data=dataclasses.replace(data, fold=fold),
-            model=dataclasses.replace(config.model, name=model),  # type: ignore[arg-type] # a name in MODELS
+            model=dataclasses.replace(config.model, name=model),
         )
         key = RunKey(model, variant.name, Part(seed, fold), RunFolder(folder))
         plan[key] = with_variant(run, variant, options)
+    known: dict[str, str] = {}
+    for key, config in plan.items():
+        other = known.setdefault(repr(dataclasses.replace(config, output="-")), key.loss)
+        if other != key.loss:
+            raise ValueError(f"--losses must name each one once: {other} and {key.loss} are the same runs")
     return plan
 
 
@@ -195,13 +199,15 @@ def _seeds(text: str) -> list[int]:
     return seeds
 
 
-def _names(flag: str, text: str, known: Mapping[str, object]) -> list[str]:
+def _models(text: str) -> list[str]:
+    from train.models import MODELS
+
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        if name not in known:
-            raise ValueError(f"{flag} must be of {', '.join(known)}, got {name!r}")
+        if name not in MODELS:
+            raise ValueError(f"--models must be of {', '.join(MODELS)}, got {name!r}")
     if len(set(names)) < len(names):
-        raise ValueError(f"{flag} must name each one once, got {text!r}")
+        raise ValueError(f"--models must name each one once, got {text!r}")
     return names
 
 
@@ -218,13 +224,7 @@ def check_folders(plan: Plan) -> None:
     if RunFolder(output).is_run:
         raise ValueError(f"{output} is a run itself; give another --output")
     for key, config in plan.items():
-        if not key.folder.is_run:
-            continue
-        differences = differing(key.folder.read_settings(), flat_settings(to_json(config)))
-        if differences:
-            raise ValueError(
-                f"{key.folder} holds a run with other settings: {', '.join(differences)}; give another --output"
-            )
+        key.folder.check_settings(config, "give another --output")
 
 
 def _output(plan: Plan) -> Path:

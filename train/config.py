@@ -111,7 +111,8 @@ class LossConfig:
     Attributes:
         name: in `cwmi_jax.losses.LOSSES`.
         options: settings of the loss that differ from its defaults, such as `levels 3 class_weights none`.
-        cross_entropy_epochs: first epochs of a CWMI loss that take cross entropy alone; other losses have none.
+        cross_entropy_epochs: first epochs of cwmi and cwmi_real that take cross entropy alone; other losses, bounded_cwmi
+            too, have none.
         topology_epoch: epochs of skea_topo before its topology term is added.
     """
 

@@ -1,42 +1,54 @@
 """What a row of a comparison is: a loss, and the settings in which it differs from the others.
 
 On the command line a variant is `cwmi:ce_weight=20,levels=3`: options of the loss, and with a dot in their names settings of
-the run, such as `cwmi:optimizer.clip_norm=0,class_weights=none`.
+the run, such as `cwmi:class_weights=none,optimizer.clip_norm=0`.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
-
-import tyro
+from typing import Any, NamedTuple
 
 from cwmi_jax.losses import LOSSES
 from train.config import Config
 from train.loss_options import OptionValue, loss_options, read_option
+from train.settings import read_setting, with_settings
 
 # Settings in which the rows of a comparison must not differ, or that have a flag of their own.
 _NOT_HERE = ("data.", "model.name", "loss.name", "loss.options")
+# Of names, in letters: with all else that stands in a folder's name it must not be longer than file systems allow.
+_LONGEST = 150
 
 
 class Variant(NamedTuple):
     """A loss with settings of its own.
 
     Attributes:
-        name: as it was written, without spaces.
         loss: in `cwmi_jax.losses.LOSSES`.
         options: settings of the loss that differ from its defaults.
-        settings: dotted name of a setting of the run -> value as text.
+        settings: dotted name of a setting of the run -> value.
     """
 
-    name: str
     loss: str
     options: Mapping[str, OptionValue]
-    settings: Mapping[str, str]
+    settings: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The variant as it is written, the same whatever the order and the spelling that it was read from."""
+        given = sorted([*self.options.items(), *self.settings.items()])
+        return f"{self.loss}:{','.join(f'{name}={_written(value)}' for name, value in given)}" if given else self.loss
 
     @property
     def file_name(self) -> str:
         """The name as a part of a file's name, on any system."""
         return self.name.replace(":", ",")
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def parse_variants(text: str) -> list[Variant]:
@@ -55,9 +67,7 @@ def parse_variants(text: str) -> list[Variant]:
         else:
             names.append(part)
     variants = [parse_variant(name) for name in names]
-    if len({(v.loss, tuple(sorted(v.options.items())), tuple(sorted(v.settings.items()))) for v in variants}) < len(
-        names
-    ):
+    if len({variant.name for variant in variants}) < len(variants):
         raise ValueError(f"--losses must name each one once, got {text!r}")
     return variants
 
@@ -65,14 +75,17 @@ def parse_variants(text: str) -> list[Variant]:
 def parse_variant(name: str) -> Variant:
     """Reads one variant, `LOSS` or `LOSS:NAME=VALUE,...`.
 
+    Args:
+        name: as it was typed, or as `Variant.name` writes it.
+
     Raises:
-        ValueError: as for `parse_variants`.
+        ValueError: an unknown loss, option or setting, a value of the wrong kind, or a name too long for a folder.
     """
-    loss, colon, rest = name.partition(":")
+    loss, colon, rest = (part.strip() for part in name.partition(":"))
     if loss not in LOSSES:
         raise ValueError(f"--losses must be of {', '.join(LOSSES)}, got {loss!r}")
     options: dict[str, OptionValue] = {}
-    settings: dict[str, str] = {}
+    settings: dict[str, Any] = {}
     for part in rest.split(",") if colon else []:
         key, equals, value = (word.strip() for word in part.partition("="))
         key = key.replace("-", "_")
@@ -85,8 +98,11 @@ def parse_variant(name: str) -> Variant:
         elif key.startswith(_NOT_HERE):
             raise ValueError(f"{key} is not for a variant; rows differ in their loss and in how it is trained")
         else:
-            settings[key] = value
-    return Variant(name.replace(" ", ""), loss, options, settings)
+            settings[key] = read_setting(key, value)
+    variant = Variant(loss, options, settings)
+    if len(variant.name) > _LONGEST:
+        raise ValueError(f"a variant must have {_LONGEST} letters at most, got {len(variant.name)}: {name!r}")
+    return variant
 
 
 def with_variant(config: Config, variant: Variant, options: Mapping[str, OptionValue]) -> Config:
@@ -101,15 +117,6 @@ def with_variant(config: Config, variant: Variant, options: Mapping[str, OptionV
         ValueError: settings out of range or in contradiction.
     """
     known = loss_options(variant.loss)
-    own = {name: value for name, value in options.items() if name in known}
-    loss = dataclasses.replace(config.loss, name=variant.loss, options={**own, **variant.options})
-    changed = dataclasses.replace(config, loss=loss)
-    if not variant.settings:
-        return changed
-    return tyro.cli(
-        Config,
-        args=[f"--{name}={value}" for name, value in variant.settings.items()],
-        default=changed,
-        prog=f"the variant {variant.name}",
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    own = {name: read_option(variant.loss, name, value) for name, value in options.items() if name in known}
+    loss = {"loss.name": variant.loss, "loss.options": {**own, **variant.options}}
+    return with_settings(config, {**loss, **variant.settings})

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._cross_entropy import mean_cross_entropy
 from cwmi_jax._inputs import reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
-from cwmi_jax._settings import integer, number
+from cwmi_jax._settings import number, orientations_or_default
 from cwmi_jax.information import wavelet_mutual_information
 
 # Cross entropy, in nats, below which an image is right for all purposes, and is left alone.
@@ -68,9 +68,7 @@ def bounded_cwmi(
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
     ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
-    if orientations is None:
-        orientations = 3 if inputs.spatial_dims == 3 else 4
-    orientations = integer("orientations", orientations)
+    orientations = orientations_or_default(orientations, inputs.spatial_dims)
     # The transforms need their memory more than the gradient needs what is quickly computed again.
     y, p = inputs.compared_classes(keep=False)
     information = wavelet_mutual_information(

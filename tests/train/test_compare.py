@@ -70,7 +70,7 @@ def test_a_loss_is_there_once_for_each_of_its_settings(tmp_path):
     configs = {key.folder.path.name: config for key, config in plan.items()}
     assert list(configs) == [
         "unet-ce-fold0",
-        "unet-cwmi,levels=3,ce_weight=20,optimizer.clip-norm=0,model.norm=group-fold0",
+        "unet-cwmi,ce_weight=20,levels=3,model.norm=group,optimizer.clip_norm=0-fold0",
         "unet-cwmi,class_weights=none-fold0",
         "unet-cwmi-fold0",
     ]
@@ -84,12 +84,28 @@ def test_a_loss_is_there_once_for_each_of_its_settings(tmp_path):
     assert ce.optimizer == plain.optimizer
 
 
+def test_settings_of_a_variant_need_only_fit_each_other(tmp_path):
+    flags = ["--fold=0", "--epochs=1"]
+    losses = "cwmi:loss.cross_entropy_epochs=0,skea_topo:loss.topology_epoch=0,model.bfloat16=true"
+    cwmi, skea_topo = plan_of(tmp_path, *flags, losses=losses, dataset="drive").values()
+    assert (cwmi.loss.name, cwmi.loss.first_epochs, cwmi.epochs) == ("cwmi", 0, 1)
+    assert skea_topo.model.bfloat16 and not cwmi.model.bfloat16
+
+
+def test_a_variant_has_one_name_however_it_is_written(tmp_path):
+    names = [
+        [key.loss for key in plan_of(tmp_path, "--fold=0", losses=losses)]
+        for losses in ("cwmi:levels=3,optimizer.clip_norm=0", "cwmi: optimizer.clip-norm=0.0 , levels=3.0")
+    ]
+    assert names[0] == names[1] == ["cwmi:levels=3,optimizer.clip_norm=0"]
+
+
 def test_each_seed_has_its_runs(tmp_path, capsys):
     runner = Runner()
     assert compare(plan_of(tmp_path, "--folds=2", losses="ce,cwmi:levels=3", seeds="0,4"), runner) == 0
     assert runner.names == [
-        *("unet-ce-seed0-fold0", "unet-cwmi,levels=3-seed0-fold0"),
-        *("unet-ce-seed0-fold1", "unet-cwmi,levels=3-seed0-fold1"),
+        *("unet-ce-fold0", "unet-cwmi,levels=3-fold0"),
+        *("unet-ce-fold1", "unet-cwmi,levels=3-fold1"),
         *("unet-ce-seed4-fold0", "unet-cwmi,levels=3-seed4-fold0"),
         *("unet-ce-seed4-fold1", "unet-cwmi,levels=3-seed4-fold1"),
     ]
@@ -128,7 +144,17 @@ def test_folds_are_the_presets_unless_they_are_given(tmp_path):
         (["--losses", "cwmi:levels=3,cwmi:levels=3.0"], "--losses must name each one once"),
         (["--losses", "cwmi:gamma=3"], "loss.options must be of levels,"),
         (["--losses", "cwmi:data.folds=3"], "data.folds is not for a variant; rows differ in their loss"),
-        (["--losses", "cwmi:optimizer.clip=3"], "optimizer.clip"),
+        (["--losses", "cwmi:optimizer.clip=3"], "unknown setting optimizer.clip; known are those that"),
+        (["--losses", "cwmi:optimizer.clip_norm=x"], "optimizer.clip_norm must be a number, got 'x'"),
+        (["--losses", "cwmi:optimizer.clip_norm=-1"], "optimizer.clip_norm must be 0 or more, got -1.0"),
+        (["--losses", "cwmi:model.remat=1"], "model.remat must be true or false, got '1'"),
+        (["--losses", "cwmi:model.norm=layer"], "model.norm must be batch or group, got 'layer'"),
+        (["--losses", "cwmi:epochs.x=3"], "unknown setting epochs.x;"),
+        (["--losses", "cwmi:optimizer.clip_norm=0,cwmi:optimizer.clip-norm=0.0"], "--losses must name each one once"),
+        (
+            ["--losses", "cwmi,cwmi:levels=3", "--loss.options", "levels", "3"],
+            "--losses must name each one once: cwmi and cwmi:levels=3 are the same runs",
+        ),
         (["--losses", "levels=3,cwmi"], "--losses must be of ce, balanced_ce"),
         (["--loss.options", "alpha", "0.3"], "--loss.options alpha is of none of the losses ce, cwmi"),
         (["--loss.options", "levels", "2.5"], "loss.options levels must be a whole number, got 2.5"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 
 from train.reports.results import Part, Row, own_settings, shared_settings
 from train.reports.significance import LEVEL
@@ -56,6 +57,7 @@ def page(rows: Sequence[Row], command: str = "") -> str:
     losses = list(dict.fromkeys(row.loss for row in rows))
     models = [_NETWORKS.get(model, model) for model in dict.fromkeys(row.model for row in rows)]
     dataset = shared.get("data.dataset", "")
+    seeds = len({part.seed for row in rows for part in row.parts})
     fewest = min((found.test.n for found in tests), default=FEW_IMAGES)
     return _TEMPLATES.get_template("page.html").render(
         title=f"{len(losses)} losses on {dataset}" if len(losses) > 1 else f"{losses[0]} on {dataset}",
@@ -73,7 +75,8 @@ def page(rows: Sequence[Row], command: str = "") -> str:
         test_header=["losses", "score", "mean difference", "95 % interval", "n", "p", "p, Holm", "verdict"],
         test_lines=_test_lines(tests),
         few_images=fewest if fewest < FEW_IMAGES else 0,
-        cautions=_cautions(tests, neighbours=bool(shared.get("data.blocks"))),
+        several_seeds=seeds > 1,
+        cautions=_cautions(tests, seeds=seeds, neighbours=bool(shared.get("data.blocks"))),
         examples=_examples(rows),
         command=command,
         settings=[(name, _plain(value)) for name, value in shared.items() if name != "data.dataset"],
@@ -121,7 +124,8 @@ def _chart(rows: Sequence[Row], column: Score) -> dict[str, Any] | None:
         return None
     low, high = min(finite), max(finite)
     longest = max(len(_label(row, rows)) for row in rows)
-    left, right, line = 24 + 6.3 * longest, 310.0, 22
+    left, line = 24 + 6.3 * longest, 22
+    right = max(310.0, left + 120)
 
     def place(value: float) -> str:
         along = (value - low) / (high - low) if high > low else 0.5
@@ -193,7 +197,7 @@ def _test_lines(tests: Sequence[Difference]) -> list[list[str]]:
                 str(test.n),
                 _p(test.p),
                 _p(found.corrected),
-                verdict(found),
+                Markup("<b>{}</b>").format(said) if (said := verdict(found)) in ("better", "worse") else said,
             ]
         )
     return lines
@@ -205,17 +209,19 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _cautions(tests: Sequence[Difference], *, neighbours: bool) -> list[str]:
+def _cautions(tests: Sequence[Difference], *, seeds: int, neighbours: bool) -> list[str]:
     if not tests:
         return []
     count = sum(not np.isnan(found.corrected) for found in tests)
+    spread = "the spread over seeds and folds" if seeds > 1 else "runs with other seeds, and in the spread over folds"
     texts = [
-        f"Two-sided paired t-tests over the test images of all folds, each image with itself. Holm's p is corrected for "
+        f"Two-sided paired t-tests over the test images of all folds, each image with itself"
+        f"{', its scores averaged over the seeds first' if seeds > 1 else ''}. Holm's p is corrected for "
         f"the {count} tests of this table, and counts as a difference below {LEVEL:g}; intervals are not corrected. "
         "No difference found does not say that there is none.",
         "The tests take images as independent. Those of a fold share one trained network, and folds share training "
         "images, so the tests speak of these networks on more such images. Whether a loss is better when everything is "
-        "trained anew shows only in runs with other seeds, and in the spread over folds.",
+        f"trained anew shows in {spread}.",
     ]
     if neighbours:
         texts.append("The images are neighbours in a volume and look alike: they weigh less than their number says.")
@@ -262,7 +268,7 @@ def _examples(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _own_settings(rows: Sequence[Row], shared: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
     for row in rows:
-        own = {name: value for name, value in own_settings(row, shared).items() if name != "loss.name" and value}
+        own = {name: value for name, value in own_settings(row, shared).items() if name != "loss.name" and value != {}}
         if own:
             lines.append((_label(row, rows), ", ".join(f"{name} {_plain(value)}" for name, value in own.items())))
     return lines

@@ -31,7 +31,7 @@ import PIL.Image
 
 from train.atomic_files import locked, write_json, written_whole
 from train.config import Config
-from train.settings import flat_settings, from_json, to_json
+from train.settings import differing, flat_settings, from_json, to_json
 
 # For a process that was told to stop, and still saves.
 _PATIENCE_SECONDS = 30
@@ -200,6 +200,22 @@ class RunFolder(ResultFolder):
         """
         return flat_settings(to_json(self.read_config()))
 
+    def check_settings(self, config: Config, remedy: str) -> None:
+        """Refuses to go on with other settings.
+
+        Args:
+            config: those of today.
+            remedy: what to do where they differ.
+
+        Raises:
+            ValueError: there is a run with other settings, or its settings cannot be read.
+        """
+        if not self.is_run:
+            return
+        changed = differing(self.read_settings(), flat_settings(to_json(config)))
+        if changed:
+            raise ValueError(f"{self} holds a run with other settings: {', '.join(changed)}; {remedy}")
+
     def read_split(self) -> dict[str, dict[str, int]]:
         """Part -> name of each of its images -> index.
 
@@ -235,7 +251,7 @@ class RunFolder(ResultFolder):
         except OSError as error:
             raise self.unwritable(error) from error
         # Hidden ones are locks, and what was being written by a process that was killed.
-        if not self.is_run and any(not name.startswith(".") for name in known - {_SPLIT, _FACTS}):
+        if _CONFIG not in known and any(not name.startswith(".") for name in known - {_SPLIT, _FACTS}):
             raise RunError(f"{self} is no run, and is not empty; give another folder with --output")
 
     @contextmanager

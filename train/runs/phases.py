@@ -10,7 +10,7 @@ import numpy as np
 
 from cwmi_jax.losses import LOSSES, MAPS
 from train.config import LossConfig
-from train.loss_options import CWMI, option_arguments
+from train.loss_options import CWMI, FIRST_PHASE, option_arguments
 from train.runs.terms import Terms
 
 
@@ -50,7 +50,7 @@ def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
     whole = Phase(config.first_epochs, config.name, loss, maps, terms)
     if not config.first_epochs:
         return [whole]
-    if config.name == "skea_topo":
+    if FIRST_PHASE[config.name] == "topology_epoch":
         without = functools.partial(loss, topology=False)
         return [Phase(0, "skea_topo without topology", without, ("weight_maps",)), whole]
     return [Phase(0, "ce", functools.partial(LOSSES["ce"], spatial_dims=spatial_dims), ()), whole]

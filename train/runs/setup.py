@@ -22,7 +22,6 @@ from train.runs.network import logit_channels, network_of, untrained
 from train.runs.optimizer import create_optimizer, learning_rate
 from train.runs.phases import Phase, map_functions, phases
 from train.runs.steps import TrainState
-from train.settings import differing, flat_settings, to_json
 
 
 class Setup(NamedTuple):
@@ -146,18 +145,14 @@ def open_folder(setup: Setup) -> RunFolder:
         setup: as returned by `prepare_run`.
 
     Raises:
-        RunError: a folder that holds something else, or a run with other settings or other images.
+        RunError: a folder that holds something else, or a run with other images.
+        ValueError: a run with other settings.
     """
     config = setup.config
     folder = RunFolder.of(config)
     folder.check_own()
     if folder.is_run:
-        changed = differing(folder.read_settings(), flat_settings(to_json(config)))
-        if changed:
-            raise RunError(
-                f"{folder} holds a run with other settings: {', '.join(changed)}; give another folder "
-                f"with --output, or remove this one"
-            )
+        folder.check_settings(config, "give another folder with --output, or remove this one")
         _check_images(setup, folder)
     elif parallel.is_first():
         try:

@@ -53,7 +53,7 @@ def observe(
         Scalars over the whole batch: `probability/foreground` and `probability/background`, means of the probability of
         foreground over the pixels that are, NaN where there are none; for the terms `information` and `cross_entropy`
         `TERM/gradient_norm`, `TERM/pull_on_foreground` and `TERM/pull_on_background`; and `gain/level_I` from 1, see
-        `cwmi_jax.wavelet_gain`, means over images and classes.
+        `cwmi_jax.wavelet_gain`, means over images and the classes that they have.
     """
     labels, where = batch["labels"], batch["where"]
     binary = logits.shape[-1] == 1
@@ -95,4 +95,7 @@ def _gains(terms: Terms, logits: jax.Array, labels: jax.Array, where: jax.Array)
         p = jax.nn.sigmoid(logits[..., -1] - (logits[..., 0] if classes == 2 else 0))
         y = labels == 1
     gains = wavelet_gain(y, p, levels=terms.levels, spatial_dims=terms.spatial_dims, where=where)
-    return gains.mean(axis=range(gains.ndim - 1))
+    # What an image lacks has a gain of 0 at every level.
+    there = (gains != 0).any(axis=-1, keepdims=True)
+    axes = tuple(range(gains.ndim - 1))
+    return gains.sum(axis=axes) / jnp.maximum(there.sum(axis=axes), 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.train.reports.fake_runs import config_of, rows_of, write_run
+from train.config import OptimizerConfig
 from train.reports.page import examples, page
 from train.reports.results import Part, RunKey, read_rows
 from train.runs.folder import RunFolder
@@ -118,6 +119,24 @@ def test_an_image_is_found_by_its_name_whatever_the_name_of_its_file(tmp_path):
     (folder.path / "test.csv").write_text(lines)
     text = text_of(page(read_rows([RunKey("unet", "ce", Part(0, 0), folder)], {})))
     assert "patient 1/left? (fold 0) ce mIoU 0.250" in text
+
+
+def test_a_setting_of_zero_or_false_is_told(tmp_path):
+    keys = []
+    for loss, clip_norm in (("ce", 5.0), ("ce:optimizer.clip_norm=0", 0.0)):
+        keys.append(RunKey("unet", loss, Part(0, 0), RunFolder(tmp_path / f"{clip_norm:g}")))
+        optimizer = OptimizerConfig(clip_norm=clip_norm)
+        write_run(config_of(keys[-1].folder, optimizer=optimizer), {"mIoU": [0.5]})
+    text = text_of(page(read_rows(keys, {})))
+    assert "ce: optimizer.clip_norm 5. ce:optimizer.clip_norm=0: optimizer.clip_norm 0." in text
+
+
+def test_long_names_do_not_turn_the_charts_around(tmp_path):
+    name = "cwmi:ce_weight=20,class_weights=none,levels=3,orientations=6"
+    key = RunKey("unet", name, Part(0, 0), RunFolder(tmp_path / "a"))
+    write_run(config_of(key.folder, "cwmi"), {"mIoU": [0.5]})
+    lines = re.findall(r'<path d="M([\d.]+) \d+H([\d.]+)"', page(read_rows([key], {})))
+    assert lines and all(float(right) >= float(left) + 100 for left, right in lines)
 
 
 def test_numbers_that_are_not_finite_do_not_break_the_charts(tmp_path):

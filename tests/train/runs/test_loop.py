@@ -303,7 +303,7 @@ def test_another_setting_in_the_same_folder_is_refused_by_its_name(tmp_path):
     folder = tmp_path / "run"
     open_folder(tiny_setup(folder))
     for settings, names in (({"seed": 3}, "seed"), ({"epochs": 4, "batch_size": 2}, "epochs, batch_size")):
-        with pytest.raises(RunError) as refused:
+        with pytest.raises(ValueError) as refused:
             train_tiny(folder, **settings)
         assert str(refused.value).startswith(f"{folder} holds a run with other settings: ")
         for name in names.split(", "):
