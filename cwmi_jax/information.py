@@ -55,10 +55,10 @@ def wavelet_conditional_log_det(
 ) -> jax.Array:
     """Log determinant of what is left of y's bands when p's are known, `log det S_y|p`, at each level.
 
-    It falls as p tells more about y, whatever the sign and scale in which it does; the CWMI loss is its sum over levels.
-    It is computed from the residual of the best gain, which keeps it accurate in float32 where p is close to an affine
-    image of y and S_y|p is a small difference of large numbers. Reverse-mode derivatives of any order, with respect to
-    both images; forward mode (`jax.jvp`) is not defined.
+    It falls as p tells more about y, whatever the sign (and, without noise, the scale) in which it does; the CWMI loss is
+    its sum over levels. It is computed from the residual of the best gain, which keeps it accurate in float32 where p is
+    close to an affine image of y and S_y|p is a small difference of large numbers. Reverse-mode derivatives of any order,
+    with respect to both images; forward mode (`jax.jvp`) is not defined.
 
     Args:
         y: real image `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`, with any leading axes. Any real dtype;
@@ -118,8 +118,8 @@ def wavelet_mutual_information(
 ) -> jax.Array:
     """Mutual information of the bands of two images at each level, `log det S_yy - log det S_y|p`.
 
-    A measure of how much of y's structure p shows, blind to the sign and scale in which it does, or, negated, an
-    image-to-image loss. See `wavelet_conditional_log_det` for S_y|p, accuracy and derivatives.
+    A measure of how much of y's structure p shows, blind to the sign and, without noise, to the scale in which it does, or,
+    negated, an image-to-image loss. See `wavelet_conditional_log_det` for S_y|p, accuracy and derivatives.
 
     Args:
         y: real image `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`, with any leading axes. Any real dtype;
@@ -136,8 +136,8 @@ def wavelet_mutual_information(
 
     Returns:
         `[..., levels]`, fine to coarse, in nats for jointly Gaussian complex bands (twice the nats of real ones). It counts
-        one sample of the bands; 0 where y has no structure, and bounded by what `epsilon` leaves: mutual information with
-        an exact copy would be infinite.
+        one sample of the bands; 0 where y has no structure, and bounded by what `epsilon` or the noise leaves: mutual
+        information with an exact copy would be infinite.
 
     Raises:
         TypeError: complex images, or a `where` that is not bool.

@@ -32,7 +32,6 @@ from train.datasets.readers import NIFTI_SUFFIXES, DatasetError, read_image, ste
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.folder import RunFolder
 from train.runs.network import network_of, untrained
-from train.runs.setup import read_facts
 from train.runs.steps import TrainState, predict_step, predicted_classes
 from train.tiling import check_tiles, predict_tiled
 
@@ -109,7 +108,7 @@ def load_trained(folder: RunFolder) -> Trained:
         ValueError: the folder is no run, or has not got as far as its first checkpoint.
         CheckpointError: there is no checkpoint that can be read.
     """
-    config, facts = folder.read_config(), read_facts(folder)
+    config, facts = folder.read_config(), folder.read_facts()
     dims, channels = facts.spatial_dims, facts.channels
     network = network_of(config.model, classes=facts.classes, spatial_dims=dims)
     like = jax.eval_shape(functools.partial(untrained, config, network, None, spatial_dims=dims, channels=channels))

@@ -31,6 +31,7 @@ import PIL.Image
 
 from train.atomic_files import locked, write_json, written_whole
 from train.config import Config
+from train.runs.data_facts import DataFacts
 from train.settings import differing, flat_settings, from_json, to_json
 
 # For a process that was told to stop, and still saves.
@@ -166,16 +167,16 @@ class RunFolder(ResultFolder):
         """Whether a run has begun here."""
         return (self.path / _CONFIG).is_file()
 
-    def begin(self, config: Config, split: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    def begin(self, config: Config, split: Mapping[str, Any], facts: DataFacts) -> None:
         """Writes what a run is known by.
 
         Args:
             config: its settings.
             split: part -> name of each of its images -> index.
-            facts: what is to be known of the data.
+            facts: what is known of its data.
         """
         write_json(self.path / _SPLIT, split)
-        write_json(self.path / _FACTS, facts)
+        write_json(self.path / _FACTS, facts.to_json())
         write_json(self.path / _CONFIG, to_json(config))
 
     def read_config(self) -> Config:
@@ -224,13 +225,17 @@ class RunFolder(ResultFolder):
         """
         return self._read(_SPLIT)
 
-    def read_facts(self) -> dict[str, Any]:
-        """What is to be known of the data where they are not at hand.
+    def read_facts(self) -> DataFacts:
+        """What is known of the data where they are not at hand.
 
         Raises:
-            ValueError: it is not there, or cannot be read.
+            ValueError: it is not there, or is damaged.
         """
-        return self._read(_FACTS)
+        values = self._read(_FACTS)
+        try:
+            return DataFacts.from_json(values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{_FACTS} of {self} is damaged ({error!r})") from error
 
     def _read(self, name: str) -> Any:
         try:

@@ -150,7 +150,7 @@ class _Loop:
             self.losses.append(values["loss"])
         if write:
             rate = float(self.setup.schedule(self.step))
-            # NaN is what was not observed, or is not there.
+            # Infinite is what was not observed, or is not there.
             observed = {name: value for name, value in parallel.first(metrics).items() if np.isfinite(value)}
             self.logs.write(self.step, epoch + 1, {**observed, "learning_rate": rate})
         self.unseen.clear()

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from train.batches.pipeline import Loading
@@ -17,6 +16,7 @@ from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
 from train.datasets import Dataset, largest_shape, open_dataset
 from train.runs import parallel
+from train.runs.data_facts import DataFacts
 from train.runs.folder import RunError, RunFolder
 from train.runs.network import logit_channels, network_of, untrained
 from train.runs.optimizer import create_optimizer, learning_rate
@@ -156,7 +156,9 @@ def open_folder(setup: Setup) -> RunFolder:
         _check_images(setup, folder)
     elif parallel.is_first():
         try:
-            folder.begin(_with_whole_paths(config), _split_by_name(setup), _facts(setup))
+            folder.begin(
+                _with_whole_paths(config), _split_by_name(setup), DataFacts.of(setup.dataset, setup.statistics)
+            )
         except OSError as error:
             raise folder.unwritable(error) from error
     return folder
@@ -196,7 +198,7 @@ def reopen_run(folder: RunFolder, *, source: Path | None = None) -> Setup:
 
 def _check_images(setup: Setup, folder: RunFolder) -> None:
     same = folder.read_split() == _split_by_name(setup)
-    if not same or folder.read_facts().get("checksum") != setup.dataset.checksum:
+    if not same or folder.read_facts().checksum != setup.dataset.checksum:
         raise RunError(
             f"{folder} was trained on other images or masks than {setup.config.data.dataset!r} has now; see its split.json"
         )
@@ -206,51 +208,6 @@ def _split_by_name(setup: Setup) -> dict[str, dict[str, int]]:
     """Part -> name -> index of each of its images."""
     names = setup.dataset.names
     return {part: {names[index]: int(index) for index in indices} for part, indices in setup.split._asdict().items()}
-
-
-def _facts(setup: Setup) -> dict[str, Any]:
-    dataset = setup.dataset
-    return {
-        "checksum": dataset.checksum,
-        "mean": setup.statistics.mean.tolist(),
-        "deviation": setup.statistics.deviation.tolist(),
-        "classes": dataset.classes,
-        "channels": dataset.channels,
-        "spatial_dims": dataset.spatial_dims,
-    }
-
-
-class DataFacts(NamedTuple):
-    """What is known of a run's data where they are not at hand.
-
-    Attributes:
-        statistics: what images are standardised with.
-        classes: number of classes.
-        channels: channels of every image.
-        spatial_dims: 2 for images, 3 for volumes.
-    """
-
-    statistics: ChannelStatistics
-    classes: int
-    channels: int
-    spatial_dims: int
-
-
-def read_facts(folder: RunFolder) -> DataFacts:
-    """What a run's folder says of its data.
-
-    Args:
-        folder: the run's.
-
-    Raises:
-        ValueError: it is not there, or is damaged.
-    """
-    facts = folder.read_facts()
-    try:
-        statistics = ChannelStatistics(np.array(facts["mean"], np.float32), np.array(facts["deviation"], np.float32))
-        return DataFacts(statistics, *(int(facts[name]) for name in ("classes", "channels", "spatial_dims")))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"statistics.json of {folder} is damaged ({error!r})") from error
 
 
 def initial_state(setup: Setup) -> TrainState:

@@ -1,7 +1,9 @@
 """What the two terms of a CWMI loss do to the logits while a network is trained: which of them pulls, where, and how much.
 
-The information term never weakens as it is fulfilled and does not see the sign of a prediction, the cross entropy does both;
-a run whose masks come out inverted, speckled or never sure shows here why.
+The information term does not see the sign of a prediction, and that of the paper's loss never weakens as it is fulfilled;
+the cross entropy does both. A run whose masks come out inverted, speckled or never sure shows here why.
+
+What is not there is infinite, and not NaN, which would stop whoever trains with `jax_debug_nans`.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,12 +48,12 @@ def observe(
         batch: `labels` and `where`, both `[B, *shape]`.
         logits: `[B, *shape, C]`.
         gradient: the loss's with respect to the logits.
-        due: bool, whether to compute anything; NaN otherwise.
+        due: bool, whether to compute anything; infinite otherwise.
         axis_name: name of the devices that split the batch in equal parts; None for one device.
 
     Returns:
         Scalars over the whole batch: `probability/foreground` and `probability/background`, means of the probability of
-        foreground over the pixels that are, NaN where there are none; for the terms `information` and `cross_entropy`
+        foreground over the pixels that are, infinite where there are none; for the terms `information` and `cross_entropy`
         `TERM/gradient_norm`, `TERM/pull_on_foreground` and `TERM/pull_on_background`; and `gain/level_I` from 1, see
         `cwmi_jax.wavelet_gain`, means over images and the classes that they have.
     """
@@ -71,14 +73,15 @@ def observe(
         gains = _gains(terms, logits, labels, where)
         return sums | {f"gain/level_{level}": gain for level, gain in enumerate(gains, 1)}
 
-    nothing = jax.tree.map(lambda value: jnp.full(value.shape, jnp.nan, value.dtype), jax.eval_shape(of_pixels))
+    nothing = jax.tree.map(lambda value: jnp.full(value.shape, jnp.inf, value.dtype), jax.eval_shape(of_pixels))
     values = jax.lax.cond(due, of_pixels, lambda: nothing)
     pixels = {f"probability/{place}": jnp.sum(mask, dtype=logits.dtype) for place, mask in places.items()}
     devices = 1.0
     if axis_name is not None:
         values, pixels = jax.lax.pmean((values, pixels), axis_name)
         devices = jax.lax.psum(1.0, axis_name)
-    values |= {name: values[name] / count for name, count in pixels.items()}
+    for name, count in pixels.items():
+        values[name] = jnp.where(count > 0, values[name] / jnp.where(count > 0, count, 1), jnp.inf)
     # A device's gradient is that of the mean over its own images.
     norms = {name: jnp.sqrt(value / devices) for name, value in values.items() if name.endswith("gradient_norm")}
     return values | norms

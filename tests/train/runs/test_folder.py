@@ -4,7 +4,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from train.batches.standardisation import ChannelStatistics
 from train.config import Config
+from train.runs.data_facts import DataFacts
 from train.runs.folder import ResultFolder, RunError, RunFolder
 
 
@@ -49,10 +51,12 @@ def test_a_run_begins_with_its_config(tmp_path):
         folder.read_config()
     folder.check_own()
     config = Config(epochs=7)
-    folder.begin(config, {"test": {"a": 0}}, {"classes": 2})
+    facts = DataFacts(7, ChannelStatistics(np.float32([0.1, 0.2]), np.float32([1, 3])), 2, 2, 3)
+    folder.begin(config, {"test": {"a": 0}}, facts)
     assert folder.is_run and folder.read_config() == config
     assert folder.read_settings()["epochs"] == 7
-    assert (folder.read_split(), folder.read_facts()) == ({"test": {"a": 0}}, {"classes": 2})
+    assert folder.read_split() == {"test": {"a": 0}}
+    np.testing.assert_equal(folder.read_facts(), facts)
     assert sorted(path.name for path in folder.path.iterdir()) == ["config.json", "split.json", "statistics.json"]
 
 

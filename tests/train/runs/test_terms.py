@@ -75,7 +75,22 @@ def test_nothing_is_computed_where_it_is_not_due(case):
     logits, batch, _ = case
     (phase,) = phases(LossConfig(cross_entropy_epochs=0, options={"levels": 2}), 2)
     seen = observe(phase.terms, batch, logits, logits, due=jnp.asarray(False))
-    assert len(seen) == 10 and all(np.isnan(value) for value in seen.values())
+    assert len(seen) == 10 and all(np.isposinf(value) for value in seen.values())
+
+
+@pytest.mark.parametrize("due", [True, False])
+@pytest.mark.parametrize("value", [0, 1])
+def test_nothing_is_ever_not_a_number(due, value):
+    """Of masks without foreground or background, under a training with `jax_debug_nans`."""
+    logits, batch = batch_of(1)
+    batch |= {"labels": jnp.full_like(batch["labels"], value)}
+    (phase,) = phases(LossConfig(cross_entropy_epochs=0, options={"levels": 2}), 2)
+    with jax.debug_nans(True):
+        run = quick_jit(lambda batch, logits: observe(phase.terms, batch, logits, logits, due=jnp.asarray(due)))
+        seen = run(batch, logits.astype(jnp.float32))
+    there, lacking = ("foreground", "background") if value else ("background", "foreground")
+    assert np.isposinf(seen[f"probability/{lacking}"])
+    assert np.isfinite(seen[f"probability/{there}"]) == due
 
 
 def test_devices_see_what_one_does(x64):
