@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from cwmi_jax._components import components
 from cwmi_jax._extras import require
+from cwmi_jax._nearest import to_nearest
 from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, constant
 
 _DEVIATIONS = 2.58
@@ -152,10 +153,10 @@ def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
         weights[..., 1] = 1
         return weights
     to_border = np.zeros(mask.shape)
-    to_border[~mask], _ = _nearest(mask, np.nonzero(~mask))
+    to_border[~mask], _ = to_nearest(mask, np.nonzero(~mask))
     for box, component, skeleton in _component_skeletons(mask):
         # The component and its skeleton lie in the box, so that no pixel outside has a part in these distances.
-        to_skeleton, nearest = _nearest(skeleton, np.nonzero(component))
+        to_skeleton, nearest = to_nearest(skeleton, np.nonzero(component))
         weights[box][component, 0] = 1 - np.minimum(to_skeleton / to_border[box][nearest], 1)
     first, second = _two_nearest(mask)
     second = np.where(np.isinf(second), first, second)
@@ -231,8 +232,8 @@ def signed_distance_map(mask: ArrayLike) -> np.ndarray:
     mask = _checked(mask, volumes=True)
     distances = np.zeros(mask.shape)
     if mask.any() and not mask.all():
-        distances[~mask], _ = _nearest(mask, np.nonzero(~mask))
-        distances[mask] = 1 - _nearest(~mask, np.nonzero(mask))[0]
+        distances[~mask], _ = to_nearest(mask, np.nonzero(~mask))
+        distances[mask] = 1 - to_nearest(~mask, np.nonzero(mask))[0]
     return distances
 
 
@@ -256,7 +257,7 @@ def _relative_depths(mask: np.ndarray) -> np.ndarray:
     labels, count = components(mask)
     if not mask.any():
         return np.ones(mask.size)
-    distances, _ = _nearest(mask, np.nonzero(~mask))
+    distances, _ = to_nearest(mask, np.nonzero(~mask))
     owner, largest = labels[~mask], np.zeros(count + 1)
     np.maximum.at(largest, owner, distances)
     return distances / largest[owner]
@@ -276,14 +277,6 @@ def _component_skeletons(mask: np.ndarray) -> Iterator[tuple[tuple[slice, ...], 
         yield box, component, _lee(component)
 
 
-def _nearest(targets: np.ndarray, at: tuple[np.ndarray, ...]) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """The distance from each of the pixels `at` to the nearest of `targets`, of which there is one, and where that is."""
-    indices = ndimage.distance_transform_edt(~targets, return_distances=False, return_indices=True)
-    nearest = tuple(indices[(slice(None), *at)])
-    squares = sum((there - here) ** 2 for there, here in zip(nearest, at, strict=True))
-    return np.sqrt(squares), nearest
-
-
 def _two_nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distances of the pixels of class 1, in their order, to the two nearest components, infinite where there is none.
 
@@ -298,13 +291,13 @@ def _two_nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     second = first.copy()
     if count == 0:
         return first, second
-    first, nearest = _nearest(~mask, at)
+    first, nearest = to_nearest(~mask, at)
     if count == 1:
         return first, second
     owner = labels[nearest]
     for on_layer in _layers(count):
         ask = ~on_layer[owner]
-        distances, _ = _nearest(on_layer[labels], tuple(axis[ask] for axis in at))
+        distances, _ = to_nearest(on_layer[labels], tuple(axis[ask] for axis in at))
         second[ask] = np.minimum(second[ask], distances)
     return first, second
 

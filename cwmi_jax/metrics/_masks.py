@@ -19,29 +19,45 @@ _MOST_CLASSES = math.isqrt(2**31 - 1)
 
 
 def each_image(
-    score: Callable[[Mask, Mask], float], predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int
+    score: Callable[[Mask, Mask, Mask], float],
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    where: ArrayLike | None,
+    spatial_dims: int,
 ) -> Scores:
-    """Applies `score(prediction, label)` to every image of two masks.
+    """Applies `score(prediction, label, where)` to every image of two masks.
 
     Args:
-        score: of one image, from two bool masks `[*shape]`.
+        score: of one image, from bool masks `[*shape]`. Prediction and label are False where `where` is, and that is True
+            somewhere: an image of nothing but void is given as two empty masks without void.
         predictions: `[..., *shape]`, bool or integers 0 and 1.
         labels: as `predictions`.
+        where: bool `[..., *shape]`, False on void pixels; None for all True.
         spatial_dims: how many axes `shape` has, 2 or 3.
 
     Returns:
         `[...]`, float64.
     """
     spatial_dims = dimensions(spatial_dims)
-    predicted, true = host_pair(predictions, labels, num_classes=2, where=None, spatial_dims=spatial_dims)
+    predicted, true, known = host_masks(predictions, labels, num_classes=2, where=where, spatial_dims=spatial_dims)
     leading, shape = true.shape[:-spatial_dims], true.shape[-spatial_dims:]
-    pairs = zip(predicted.astype(bool).reshape(-1, *shape), true.astype(bool).reshape(-1, *shape), strict=True)
-    return np.array([score(*pair) for pair in pairs], np.float64).reshape(leading)
+    predicted, true = (mask.astype(bool) & known for mask in (predicted, true))
+    known = known | ~known.any(axis=tuple(range(-spatial_dims, 0)), keepdims=True)
+    images = zip(*(mask.reshape(-1, *shape) for mask in (predicted, true, known)), strict=True)
+    return np.array([score(*masks) for masks in images], np.float64).reshape(leading)
 
 
-def host_pair(
-    predictions: ArrayLike, labels: ArrayLike, *, num_classes: int, where: Mask | None, spatial_dims: int
-) -> tuple[np.ndarray, np.ndarray]:
+def bounding_box(mask: Mask) -> tuple[slice, ...]:
+    """The smallest box that holds class 1 of a mask, which is not empty."""
+    axes = range(mask.ndim)
+    held = (np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes)
+    return tuple(slice(places[0], places[-1] + 1) for places in held)
+
+
+def host_masks(
+    predictions: ArrayLike, labels: ArrayLike, *, num_classes: int, where: ArrayLike | None, spatial_dims: int
+) -> tuple[np.ndarray, np.ndarray, Mask]:
     """Checks classes `[..., *shape]` whose values can be seen, and returns them as NumPy arrays of their own dtypes.
 
     Args:
@@ -50,6 +66,9 @@ def host_pair(
         num_classes: values where `where` is True lie below.
         where: bool, of the same shape; None for all True.
         spatial_dims: how many axes `shape` has, 2 or 3.
+
+    Returns:
+        Predictions, labels and `where`.
     """
     predicted, true = _on_host("predictions", predictions), _on_host("labels", labels)
     if predicted.shape != true.shape:
@@ -57,12 +76,13 @@ def host_pair(
     if true.ndim < spatial_dims or 0 in true.shape:
         axes = "[..., H, W]" if spatial_dims == 2 else "[..., D, H, W]"
         raise ValueError(f"predictions and labels must be {axes} with spatial_dims={spatial_dims}, got {true.shape}")
-    if where is not None:
-        check_where(where, true.shape, "the labels")
+    known = None if where is None else _on_host("where", where)
+    if known is not None:
+        check_where(known, true.shape, "the labels")
     for name, classes in (("predictions", predicted), ("labels", true)):
         check_classes(name, classes)
-        check_range(name, classes, num_classes, where)
-    return predicted, true
+        check_range(name, classes, num_classes, known)
+    return predicted, true, np.ones(true.shape, bool) if known is None else known
 
 
 def class_count(num_classes: int) -> int:

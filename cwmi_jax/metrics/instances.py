@@ -1,20 +1,27 @@
 """Scores of what a mask separates: the components of class 0, such as the cells that a membrane parts.
 
-The components are 4-connected (6-connected in volumes), as in the paper. Class 1 is label 0.
+The components are 4-connected (6-connected in volumes), as in the paper. Class 1 is label 0, and so is void.
 """
 
+from typing import TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 from jax.typing import ArrayLike
 
 from cwmi_jax._components import components
-from cwmi_jax._extras import require
 from cwmi_jax.metrics._masks import Mask, Scores, each_image
 
 UNDEFINED_VARIATION = 10.0
 """Variation of information where the reference has no component, bits; the paper's."""
 
+_Numbers: TypeAlias = npt.NDArray[np.int32]
+_Sizes: TypeAlias = npt.NDArray[np.int64]
 
-def variation_of_information(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+
+def variation_of_information(
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None, spatial_dims: int = 2
+) -> Scores:
     """Variation of information between the components of class 0 of two masks, `H(label|prediction) + H(prediction|label)`.
 
     Over the pixels that the reference puts into a component: its class 1 has no part. Class 1 of the prediction is one
@@ -23,6 +30,7 @@ def variation_of_information(predictions: ArrayLike, labels: ArrayLike, *, spati
     Args:
         predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: the reference, as `predictions`.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes.
 
     Returns:
@@ -30,8 +38,7 @@ def variation_of_information(predictions: ArrayLike, labels: ArrayLike, *, spati
         10, whatever the prediction. With a reference without class 1 it is the entropy of the prediction's labels.
 
     Raises:
-        ImportError: without scikit-image.
-        TypeError: floating point masks (threshold them first).
+        TypeError: floating point masks (threshold them first), or a `where` that is not bool.
         ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
 
     References:
@@ -45,20 +52,20 @@ def variation_of_information(predictions: ArrayLike, labels: ArrayLike, *, spati
         >>> float(variation_of_information(np.zeros_like(wall), wall).round(4))
         1.0
     """
-    metrics = require("skimage.metrics", "scikit-image")
 
-    def score(prediction: Mask, label: Mask) -> float:
-        if label.all():
+    def score(prediction: Mask, label: Mask, where: Mask) -> float:
+        counted = where & ~label
+        if not counted.any():
             return UNDEFINED_VARIATION
-        split_and_merged = metrics.variation_of_information(
-            components(label)[0], components(prediction)[0], ignore_labels=(0,)
-        )
-        return max(0.0, float(split_and_merged.sum()))
+        both, true, predicted = map(_entropy, _sizes(*_numbered(prediction, label, where, counted)))
+        return max(0.0, 2 * both - true - predicted)
 
-    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+    return each_image(score, predictions, labels, where=where, spatial_dims=spatial_dims)
 
 
-def adjusted_rand_index(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+def adjusted_rand_index(
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None, spatial_dims: int = 2
+) -> Scores:
     """Adjusted Rand index between the components of class 0 of two masks, over all pixels.
 
     Class 1 is one component more in both, as in the paper.
@@ -66,6 +73,7 @@ def adjusted_rand_index(predictions: ArrayLike, labels: ArrayLike, *, spatial_di
     Args:
         predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: the reference, as `predictions`.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes.
 
     Returns:
@@ -74,8 +82,7 @@ def adjusted_rand_index(predictions: ArrayLike, labels: ArrayLike, *, spatial_di
         is 0.
 
     Raises:
-        ImportError: without scikit-learn.
-        TypeError: floating point masks (threshold them first).
+        TypeError: floating point masks (threshold them first), or a `where` that is not bool.
         ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
 
     References:
@@ -89,15 +96,22 @@ def adjusted_rand_index(predictions: ArrayLike, labels: ArrayLike, *, spatial_di
         >>> adjusted_rand_index([wall, np.zeros_like(wall)], [wall, wall]).tolist()
         [1.0, 0.0]
     """
-    cluster = require("sklearn.metrics", "scikit-learn")
 
-    def score(prediction: Mask, label: Mask) -> float:
-        return cluster.adjusted_rand_score(*(components(mask)[0].ravel() for mask in (label, prediction)))
+    def score(prediction: Mask, label: Mask, where: Mask) -> float:
+        together, rows, columns = map(_pairs, _sizes(*_numbered(prediction, label, where, where)))
+        # Hubert's and Arabie's equation 5 times all pairs, in whole numbers.
+        pairs = _pairs(np.count_nonzero(where))
+        by_chance = rows * columns
+        above_chance = 2 * (pairs * together - by_chance)
+        most = pairs * (rows + columns) - 2 * by_chance
+        return above_chance / most if most else 1.0
 
-    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+    return each_image(score, predictions, labels, where=where, spatial_dims=spatial_dims)
 
 
-def adapted_rand_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+def adapted_rand_error(
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None, spatial_dims: int = 2
+) -> Scores:
     """Adapted Rand error between the components of class 0 of two masks, the score of the SNEMI3D challenge.
 
     One minus the F-score of pairs of pixels that lie in one component, among the pixels that the reference puts into one:
@@ -107,6 +121,7 @@ def adapted_rand_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
     Args:
         predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: the reference, as `predictions`.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes (the challenge's score is that of the whole stack).
 
     Returns:
@@ -114,8 +129,7 @@ def adapted_rand_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
         reference is class 1 everywhere, there is no pair to get wrong: 0.
 
     Raises:
-        ImportError: without scikit-image.
-        TypeError: floating point masks (threshold them first).
+        TypeError: floating point masks (threshold them first), or a `where` that is not bool.
         ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
 
     References:
@@ -130,14 +144,42 @@ def adapted_rand_error(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
         >>> adapted_rand_error([wall, np.zeros_like(wall)], [wall, wall]).round(4).tolist()
         [0.0, 0.3448]
     """
-    metrics = require("skimage.metrics", "scikit-image")
 
-    def score(prediction: Mask, label: Mask) -> float:
-        predicted, count = components(prediction)
-        # Each by itself.
-        predicted[prediction] = count + 1 + np.arange(prediction.sum())
-        with np.errstate(invalid="ignore", divide="ignore"):
-            error, _, _ = metrics.adapted_rand_error(components(label)[0], predicted, ignore_labels=(0,))
-        return 0.0 if np.isnan(error) else error
+    def score(prediction: Mask, label: Mask, where: Mask) -> float:
+        true, predicted = _numbered(prediction, label, where, where & ~label)
+        rows = _pairs(np.bincount(true))
+        together, _, columns = map(_pairs, _sizes(true[predicted > 0], predicted[predicted > 0]))
+        return 1 - 2 * together / (rows + columns) if rows + columns else 0.0
 
-    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+    return each_image(score, predictions, labels, where=where, spatial_dims=spatial_dims)
+
+
+def _numbered(prediction: Mask, label: Mask, where: Mask, counted: Mask) -> tuple[_Numbers, _Numbers]:
+    """Numbers of the components of the reference and of the prediction at the pixels that count, 0 outside of components."""
+    true, predicted = (components(mask | ~where)[0][counted] for mask in (label, prediction))
+    return true, predicted
+
+
+def _sizes(true: _Numbers, predicted: _Numbers) -> tuple[_Sizes, _Sizes, _Sizes]:
+    """Pixels of each overlap of two components, of each component of the reference, and of each of the prediction."""
+    # Runs of one pair of numbers are few where pixels are many.
+    change = (np.diff(true, prepend=-1) != 0) | (np.diff(predicted, prepend=-1) != 0)
+    (starts,) = np.nonzero(change)
+    lengths = np.diff(starts, append=true.size)
+    true, predicted = true[starts], predicted[starts]
+    pairs = true.astype(np.int64) * (predicted.max(initial=0) + 1) + predicted
+    _, overlap = np.unique(pairs, return_inverse=True)
+    overlaps, rows, columns = (np.bincount(part, lengths).astype(np.int64) for part in (overlap, true, predicted))
+    return overlaps, rows, columns
+
+
+def _entropy(sizes: _Sizes) -> float:
+    """Of the parts that pixels are divided into, bits."""
+    shares = sizes[sizes > 0] / sizes.sum()
+    return -float(shares @ np.log2(shares))
+
+
+def _pairs(sizes: npt.ArrayLike) -> int:
+    """How many pairs of pixels lie in one part."""
+    sizes = np.asarray(sizes, np.int64)
+    return int((sizes * (sizes - 1) // 2).sum())

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from jax.typing import ArrayLike
 
 from cwmi_jax._settings import dimensions
-from cwmi_jax.metrics._masks import Scores, class_count, host_pair
+from cwmi_jax.metrics._masks import Scores, class_count, host_masks
 from cwmi_jax.metrics.confusion import dice_from_confusion, iou_from_confusion
 
 
@@ -25,12 +25,12 @@ def mean_iou(
         predictions: integer or bool classes `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: as `predictions`.
         num_classes: how many classes there are.
-        where: bool, of the labels' shape. False pixels do not count, and classes there may hold anything.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes.
 
     Returns:
         `[...]`, float64, 0 to 1. A class that label and prediction both lack counts as 1; so two empty masks score 1, as
-        does an image that is wholly masked.
+        does an image that is wholly void.
 
     Raises:
         TypeError: floating point predictions or labels (threshold them first), or a `where` that is not bool.
@@ -63,12 +63,12 @@ def mean_dice(
         predictions: integer or bool classes `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: as `predictions`.
         num_classes: how many classes there are.
-        where: bool, of the labels' shape. False pixels do not count, and classes there may hold anything.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes.
 
     Returns:
         `[...]`, float64, 0 to 1. A class that label and prediction both lack counts as 1; so two empty masks score 1, as
-        does an image that is wholly masked.
+        does an image that is wholly void.
 
     Raises:
         TypeError: floating point predictions or labels (threshold them first), or a `where` that is not bool.
@@ -91,12 +91,12 @@ def _confusion_matrices(
 ) -> npt.NDArray[np.int64]:
     """Counts of each image, `[..., C, C]`, pixels of label i predicted as j at `[..., i, j]`."""
     num_classes, spatial_dims = class_count(num_classes), dimensions(spatial_dims)
-    mask = None if where is None else np.asarray(where)
-    predicted, true = host_pair(predictions, labels, num_classes=num_classes, where=mask, spatial_dims=spatial_dims)
+    predicted, true, known = host_masks(
+        predictions, labels, num_classes=num_classes, where=where, spatial_dims=spatial_dims
+    )
     leading = true.shape[:-spatial_dims]
     images = np.arange(math.prod(leading)).reshape(*leading, *[1] * spatial_dims)
-    # What is masked may hold anything, but is dropped before it is counted.
+    # Void pixels may hold anything, but are dropped before they are counted.
     cell = (images * num_classes + true.astype(np.int64)) * num_classes + predicted.astype(np.int64)
-    counted = cell.ravel() if mask is None else cell[mask]
-    counts = np.bincount(counted, minlength=images.size * num_classes**2)
+    counts = np.bincount(cell[known], minlength=images.size * num_classes**2)
     return counts.astype(np.int64).reshape(*leading, num_classes, num_classes)

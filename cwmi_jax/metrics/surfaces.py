@@ -7,11 +7,13 @@ import numpy.typing as npt
 from jax.typing import ArrayLike
 from scipy import ndimage
 
-from cwmi_jax._extras import require
-from cwmi_jax.metrics._masks import Mask, Scores, each_image
+from cwmi_jax._nearest import to_nearest
+from cwmi_jax.metrics._masks import Mask, Scores, bounding_box, each_image
 
 
-def modified_hausdorff(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+def modified_hausdorff(
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None, spatial_dims: int = 2
+) -> Scores:
     """Modified Hausdorff distance between the pixels of class 1, the "HD" of the paper's tables.
 
     The mean distance from a pixel of one to the nearest of the other, in the worse direction. All pixels count, not those of
@@ -20,6 +22,7 @@ def modified_hausdorff(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
     Args:
         predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: the reference, as `predictions`.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes.
 
     Returns:
@@ -27,8 +30,7 @@ def modified_hausdorff(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
         where scikit-image says infinity; with both empty 0.
 
     Raises:
-        ImportError: without scikit-image.
-        TypeError: floating point masks (threshold them first).
+        TypeError: floating point masks (threshold them first), or a `where` that is not bool.
         ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
 
     References:
@@ -39,27 +41,30 @@ def modified_hausdorff(predictions: ArrayLike, labels: ArrayLike, *, spatial_dim
         >>> float(modified_hausdorff([[1, 1, 0, 0, 0]], [[0, 1, 0, 0, 1]]))
         1.5
     """
-    metrics = require("skimage.metrics", "scikit-image")
 
-    def score(prediction: Mask, label: Mask) -> float:
+    def score(prediction: Mask, label: Mask, _: Mask) -> float:
         if not (prediction.any() and label.any()):
             return _without_foreground(prediction, label)
-        return metrics.hausdorff_distance(label, prediction, method="modified")
+        box = bounding_box(prediction | label)
+        return max(float(distances.mean()) for distances in _distances(prediction[box], label[box]))
 
-    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+    return each_image(score, predictions, labels, where=where, spatial_dims=spatial_dims)
 
 
-def hausdorff95(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int = 2) -> Scores:
+def hausdorff95(
+    predictions: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None = None, spatial_dims: int = 2
+) -> Scores:
     """95th percentile of the distances between the borders of class 1, "HD95".
 
     From each border pixel of either mask to the nearest border pixel of the other, both directions in one list, with linear
     interpolation: the definition of MedPy and of most published tables. (MONAI and DeepMind's surface-distance take the
-    larger of the percentiles of the two directions instead.) A border pixel has a 4-neighbour (6 in volumes) of class 0 or
-    outside the image.
+    larger of the percentiles of the two directions instead.) A border pixel has a 4-neighbour (6 in volumes) of class 0, or
+    one that is void or outside the image.
 
     Args:
         predictions: masks `[..., H, W]`, bool or integers 0 and 1, or `[..., D, H, W]` with `spatial_dims=3`.
         labels: the reference, as `predictions`.
+        where: bool, of the labels' shape; False on void pixels, see `cwmi_jax.metrics`. None for all True.
         spatial_dims: 2 for images, 3 for volumes.
 
     Returns:
@@ -67,7 +72,7 @@ def hausdorff95(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int 
         with both empty 0.
 
     Raises:
-        TypeError: floating point masks (threshold them first).
+        TypeError: floating point masks (threshold them first), or a `where` that is not bool.
         ValueError: shapes that do not match, or values other than 0 and 1; the message names them.
 
     References:
@@ -80,14 +85,14 @@ def hausdorff95(predictions: ArrayLike, labels: ArrayLike, *, spatial_dims: int 
         2.7
     """
 
-    def score(prediction: Mask, label: Mask) -> float:
+    def score(prediction: Mask, label: Mask, _: Mask) -> float:
         if not (prediction.any() and label.any()):
             return _without_foreground(prediction, label)
-        of_prediction, of_label = _border(prediction), _border(label)
-        distances = [_distances(of_prediction, of_label), _distances(of_label, of_prediction)]
+        box = bounding_box(prediction | label)
+        distances = _distances(_border(prediction[box]), _border(label[box]))
         return float(np.percentile(np.concatenate(distances), 95))
 
-    return each_image(score, predictions, labels, spatial_dims=spatial_dims)
+    return each_image(score, predictions, labels, where=where, spatial_dims=spatial_dims)
 
 
 def _without_foreground(prediction: Mask, label: Mask) -> float:
@@ -99,6 +104,6 @@ def _border(mask: Mask) -> Mask:
     return mask & ~ndimage.binary_erosion(mask)
 
 
-def _distances(start: Mask, end: Mask) -> npt.NDArray[np.float64]:
-    """From each pixel of one mask to the nearest of the other."""
-    return ndimage.distance_transform_edt(~end)[start]
+def _distances(first: Mask, second: Mask) -> list[npt.NDArray[np.float64]]:
+    """From each pixel of one mask to the nearest of the other, and back."""
+    return [to_nearest(end, np.nonzero(start))[0] for start, end in ((first, second), (second, first))]

@@ -1,13 +1,13 @@
-"""Scores of components: golden figures, entropies and pairs of pixels counted by scikit-learn and SciPy, and by hand."""
+"""Scores of components: golden figures, scikit-image's and scikit-learn's, pairs counted by SciPy, and by hand."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.special import comb
-from scipy.stats import entropy
 from scipy.stats.contingency import crosstab
+from skimage import metrics as skimage_metrics
 from skimage.measure import label as number
-from sklearn.metrics import mutual_info_score
+from sklearn.metrics import adjusted_rand_score
 
 from cwmi_jax.metrics import adapted_rand_error, adjusted_rand_index, variation_of_information
 from tests.golden import figures
@@ -27,45 +27,57 @@ def test_scores_are_those_of_the_authors_code(metric, name):
     assert_allclose([metric(*pair) for pair in golden_pairs()], expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("pairs", [PAIRS, VOLUMES], ids=["images", "volumes"])
-def test_variation_of_information_is_entropies_less_mutual_information(pairs):
+each_set = pytest.mark.parametrize("pairs", [PAIRS, VOLUMES], ids=["images", "volumes"])
+
+
+def holes(shape):
+    """A band across and scattered pixels."""
+    where = np.random.default_rng(0).random(shape) < 0.95
+    where[..., shape[-1] // 3 : shape[-1] // 2] = False
+    return where
+
+
+def with_and_without_void(pairs):
+    """Both masks, and the arguments of a metric beside them."""
     for prediction, label in pairs:
-        score = variation_of_information(prediction, label, spatial_dims=label.ndim)
-        if label.all():
+        for where in (np.ones(label.shape, bool), holes(label.shape)):
+            yield prediction, label, where, dict(where=where, spatial_dims=label.ndim)
+
+
+@each_set
+def test_variation_of_information_is_scikit_image_s(pairs):
+    """Of the pixels that the reference puts into a component."""
+    for prediction, label, where, settings in with_and_without_void(pairs):
+        score = variation_of_information(prediction, label, **settings)
+        if label[where].all():
             assert score == 10
             continue
-        counted = ~label.ravel()
-        a, b = components(label)[counted], components(prediction)[counted]
-        bits = entropy(np.bincount(a), base=2) + entropy(np.bincount(b), base=2)
-        expected = bits - 2 * mutual_info_score(a, b) / np.log(2)
+        labels = components(label | ~where), components(prediction | ~where)
+        expected = skimage_metrics.variation_of_information(*labels, ignore_labels=(0,)).sum()
         assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("pairs", [PAIRS, VOLUMES], ids=["images", "volumes"])
-def test_adjusted_rand_index_is_hubert_s_and_arabie_s(pairs):
-    """Equation 5 of their paper on SciPy's contingency tables; 0/0 is two partitions without or with all pairs."""
-    for prediction, label in pairs:
-        table = crosstab(components(label), components(prediction)).count
-        together, rows, columns = (comb(n, 2).sum() for n in (table, table.sum(axis=1), table.sum(axis=0)))
-        by_chance = rows * columns / comb(table.sum(), 2)
-        most = (rows + columns) / 2
-        expected = (together - by_chance) / (most - by_chance) if most != by_chance else 1
-        score = adjusted_rand_index(prediction, label, spatial_dims=label.ndim)
-        assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
+@each_set
+def test_adjusted_rand_index_is_scikit_learn_s(pairs):
+    """Of the pixels that are not void."""
+    for prediction, label, where, settings in with_and_without_void(pairs):
+        expected = adjusted_rand_score(*(components(mask | ~where)[where.ravel()] for mask in (label, prediction)))
+        assert_allclose(adjusted_rand_index(prediction, label, **settings), expected, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("pairs", [PAIRS, VOLUMES], ids=["images", "volumes"])
+@each_set
 def test_adapted_rand_error_is_the_challenge_s_f_score_of_pairs(pairs):
     """On SciPy's contingency tables, without the column of the prediction's class 1."""
-    for prediction, label in pairs:
-        score = adapted_rand_error(prediction, label, spatial_dims=label.ndim)
-        if label.all():
+    for prediction, label, where, settings in with_and_without_void(pairs):
+        score = adapted_rand_error(prediction, label, **settings)
+        if label[where].all():
             assert score == 0
             continue
-        counted = ~label.ravel()
-        (_, segments), table = crosstab(components(label)[counted], components(prediction)[counted])
-        right = comb(table[:, segments > 0], 2).sum()
-        either = comb(table.sum(axis=1), 2).sum() + comb(table[:, segments > 0].sum(axis=0), 2).sum()
+        counted = (~label & where).ravel()
+        segments, regions = (components(mask | ~where)[counted] for mask in (prediction, label))
+        (_, columns), table = crosstab(regions, segments)
+        right = comb(table[:, columns > 0], 2).sum()
+        either = comb(table.sum(axis=1), 2).sum() + comb(table[:, columns > 0].sum(axis=0), 2).sum()
         expected = 1 - 2 * right / either if either else 0
         assert_allclose(score, expected, rtol=1e-9, atol=1e-12)
 
@@ -100,6 +112,37 @@ def test_small_masks_worked_out_by_hand(prediction, label, variation, adjusted, 
     assert_allclose(variation_of_information(prediction, label), variation, rtol=1e-12, atol=1e-12)
     assert_allclose(adjusted_rand_index(prediction, label), adjusted, rtol=1e-12, atol=1e-12)
     assert_allclose(adapted_rand_error(prediction, label), adapted, rtol=1e-12, atol=1e-12)
+
+
+RAND_OF_VOID = (160 - 240 * 160 / 496) / ((240 + 160) / 2 - 240 * 160 / 496)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label", "variation", "adjusted", "adapted"),
+    [
+        # Void parts two halves of 16 pixels, whatever the masks hold there.
+        (wall(4), EMPTY, 0, 1, 0),
+        (EMPTY, wall(4), 0, 1, 0),
+        # A wall made up leaves 4, 4 and 8 of a half: 3/2 bits. Of 240 pairs in the halves 120 + 6 + 28 are left, and to the
+        # adjusted index, of 496 pairs, the 6 of the wall.
+        (wall(4, 6), EMPTY, 1.5 / 2, RAND_OF_VOID, 1 - 2 * 154 / (240 + 154)),
+        # A wall missed joins 8 and 4 of 28 pixels: 154 pairs are 66 + 120.
+        (
+            EMPTY,
+            wall(2),
+            (8 * np.log2(12 / 8) + 4 * np.log2(12 / 4)) / 28,
+            RAND_OF_VOID,
+            1 - 2 * 154 / (154 + 186),
+        ),
+        # All that is seen of the reference is class 1.
+        (EMPTY, wall(0, 1, 2, 3, 5, 6, 7, 8), 10, 0, 0),
+    ],
+)
+def test_small_masks_with_a_void_column_worked_out_by_hand(prediction, label, variation, adjusted, adapted):
+    settings = dict(where=wall(4) == 0)
+    assert_allclose(variation_of_information(prediction, label, **settings), variation, rtol=1e-12, atol=1e-12)
+    assert_allclose(adjusted_rand_index(prediction, label, **settings), adjusted, rtol=1e-12, atol=1e-12)
+    assert_allclose(adapted_rand_error(prediction, label, **settings), adapted, rtol=1e-12, atol=1e-12)
 
 
 def test_a_diagonal_wall_separates():

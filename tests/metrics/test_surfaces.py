@@ -63,3 +63,33 @@ def test_a_mask_that_is_empty_is_the_diagonal_away():
 def test_small_masks_worked_out_by_hand(prediction, label, modified, percentile):
     assert_allclose(modified_hausdorff(prediction, label), modified, rtol=1e-12)
     assert_allclose(hausdorff95(prediction, label), percentile, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "label", "where", "modified", "percentile"),
+    [
+        # The pixel that is 3 away, or that is missed there, is void.
+        ([[1, 1, 0, 0, 1]], [[0, 1, 0, 0, 0]], [[1, 1, 1, 1, 0]], 0.5, 0.9),
+        ([[0, 1, 0, 0, 0]], [[1, 1, 0, 0, 1]], [[1, 1, 1, 1, 0]], 0.5, 0.9),
+        # Void across the label's only row: what is on the other side is as far as it was.
+        ([[1, 0, 0, 0, 0]], [[0, 1, 1, 1, 1]], [[1, 0, 0, 0, 1]], 4, 4),
+        # A square of 5 x 5 whose rim is void, as annotators leave it: the border of either mask is the ring beside it.
+        (np.ones((5, 5), int), np.ones((5, 5), int), np.pad(np.ones((3, 3), int), 1), 0, 0),
+        # All that the prediction found is void: the diagonal.
+        ([[0, 0, 0, 1], [0, 0, 0, 0], [0, 0, 0, 0]], [[1, 0, 0, 0]] * 3, [[1, 1, 1, 0]] * 3, 5, 5),
+    ],
+)
+def test_small_masks_with_void_pixels_worked_out_by_hand(prediction, label, where, modified, percentile):
+    where = np.array(where, bool)
+    assert_allclose(modified_hausdorff(prediction, label, where=where), modified, rtol=1e-12)
+    assert_allclose(hausdorff95(prediction, label, where=where), percentile, rtol=1e-12)
+
+
+def test_pixels_beside_void_are_border():
+    """A label of three rows, whose upper half alone is annotated; the prediction stops a row short of void."""
+    label, prediction = np.zeros((2, 8, 9), int)
+    label[2:8], prediction[2:3] = 1, 1
+    where = np.ones((8, 9), bool)
+    where[4:] = False
+    # Rows 2 and 3 of the label and row 2 of the prediction are border: 9 of 27 distances are 1.
+    assert hausdorff95(prediction, label, where=where) == 1

@@ -84,6 +84,16 @@ def test_components_and_holes_do_not_cancel():
     assert betti_error(two_dots, one_ring) == 1 + 1
 
 
+def test_void_pixels_are_background_of_both_masks():
+    """A ring with a void pixel in it is open; what is made up within void is not seen."""
+    closed, where = np.pad(ring(5), 1), np.ones((7, 7), bool)
+    where[1, 3] = False
+    assert betti_error(closed, np.zeros_like(closed), where=where) == 1
+    opened = closed.copy()
+    opened[1, 3] = 0
+    assert betti_error(opened, closed) == 1 and betti_error(opened, closed, where=where) == 0
+
+
 @pytest.mark.parametrize("pairs", [PAIRS, VOLUMES], ids=["images", "volumes"])
 def test_cldice_is_the_harmonic_mean_of_scikit_learn_s_precisions(pairs):
     for prediction, label in pairs:
@@ -116,6 +126,15 @@ def test_cldice_worked_out_by_hand():
     # Half of it: all right, a quarter found. The cross: 28 pixels, 8 wrong.
     assert_allclose(scores, [1, 0.4, 0.4, hmean([20 / 28, 1]), 0], rtol=1e-12)
     assert_allclose(cldice_score([empty, vessel, empty], [vessel, empty, empty]), [0, 0, 1])
+
+
+def test_cldice_of_a_vessel_that_is_void_in_part():
+    vessel, half = np.zeros((2, 9, 20), int)
+    vessel[4], half[4, :5] = 1, 1
+    where = np.ones(vessel.shape, bool)
+    where[:, 10:] = False
+    # Half of what is seen is found. Without void it was a quarter.
+    assert_allclose(cldice_score([half, vessel], [vessel, half], where=[where, where]), 2 / 3, rtol=1e-12)
 
 
 def test_cldice_of_a_cube_that_is_thinned_to_nothing():
