@@ -1,25 +1,23 @@
-"""Reading the pages of TIFF files, a section of tissue each."""
+"""Pairs of TIFF files whose pages are images of their own, a section of tissue each."""
 
-import contextlib
-import logging
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
-import PIL.ImageSequence
-import tifffile
 
-from train.datasets.readers import DatasetError, numbers, one_line
+from train.datasets.errors import DatasetError
+from train.datasets.tiff import SLICE_AXES, read_tiff
+
+_PAGE_AXES = SLICE_AXES + "TC"  # whatever a program called them
 
 
-def read_stack(path: pathlib.Path) -> npt.NDArray[Any]:
+def read_stack(path: pathlib.Path, *, mask: bool = False) -> npt.NDArray[Any]:
     """Reads the pages of a TIFF file.
 
     Args:
         path: The file.
+        mask: Whether the pages hold class numbers.
 
     Returns:
         `[pages, rows, columns]`, with the values of the file.
@@ -27,19 +25,10 @@ def read_stack(path: pathlib.Path) -> npt.NDArray[Any]:
     Raises:
         DatasetError: If it cannot be read, or its pages are not grey and of one size.
     """
-    with one_line(path), _cut_off_tiff():
-        try:
-            values = tifffile.imread(path)
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            # LZW, JPEG and other compressions are Pillow's: it reads the pages of such files itself.
-            with PIL.Image.open(path) as picture:
-                values = np.stack([numbers(page) for page in PIL.ImageSequence.Iterator(picture)])
-    values = values[None] if values.ndim == 2 else values
-    if values.ndim != 3:
+    values = read_tiff(path, mask=mask, page_axes=_PAGE_AXES)
+    if values.shape[-1] != 1:
         raise DatasetError(f"{path}: must hold grey pages of one size, got shape {values.shape}")
-    return values
+    return values.reshape(-1, *values.shape[-3:-1])
 
 
 def read_stacks(
@@ -57,26 +46,9 @@ def read_stacks(
     Raises:
         DatasetError: If one cannot be read, or they do not fit each other.
     """
-    images, labels = read_stack(image_path), read_stack(label_path)
+    images, labels = read_stack(image_path), read_stack(label_path, mask=True)
     if images.dtype not in (np.uint8, np.uint16):
         raise DatasetError(f"{image_path}: must hold 8- or 16-bit grey values, got {images.dtype}")
     if images.shape != labels.shape:
         raise DatasetError(f"{label_path}: has shape {labels.shape}, but {image_path} has {images.shape}")
     return images, labels
-
-
-class _Raised(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        if "TiffPages" in record.getMessage():
-            raise ValueError(record.getMessage())
-
-
-@contextlib.contextmanager
-def _cut_off_tiff() -> Iterator[None]:
-    # Where the chain of pages breaks off tifffile says so to its log alone, and gives the pages before.
-    handler = _Raised(logging.ERROR)
-    tifffile.logger().addHandler(handler)
-    try:
-        yield
-    finally:
-        tifffile.logger().removeHandler(handler)

@@ -9,7 +9,14 @@ import PIL.Image
 import pytest
 import tifffile
 
-from train.datasets.readers import DatasetError, read_image, read_mask, read_pair, stem
+from train.datasets.readers import (
+    DatasetError,
+    read_colour_mask,
+    read_image,
+    read_mask,
+    read_pair,
+    stem,
+)
 from train.datasets.stacks import read_stack
 
 GREY = np.arange(6 * 7, dtype=np.uint8).reshape(6, 7) * 6
@@ -135,15 +142,24 @@ def test_masks_are_the_numbers_in_the_file(tmp_path):
     np.testing.assert_array_equal(read_mask(save_nifti(tmp_path / "g.nii", numbers.astype(np.float32))), numbers)
 
 
-def test_palette_masks_are_class_numbers_and_grey_palettes_are_grey_values(tmp_path):
-    picture = PIL.Image.fromarray(np.uint8([[0, 1], [2, 1]])).convert("P")
-    for suffix in ("png", "gif"):
-        picture.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
-        picture.save(tmp_path / f"a.{suffix}")
-        np.testing.assert_array_equal(read_mask(tmp_path / f"a.{suffix}"), [[0, 1], [2, 1]])
-        picture.putpalette([0, 0, 0, 255, 255, 255, 99, 99, 99])
-        picture.save(tmp_path / f"b.{suffix}")
-        np.testing.assert_array_equal(read_mask(tmp_path / f"b.{suffix}"), [[0, 255], [99, 255]])
+def test_masks_by_colour(tmp_path):
+    colours = np.uint8([[[128, 0, 0], [0, 0, 0], [0, 128, 0]]])
+    volume = np.stack([colours, colours[:, ::-1]])
+    picture = PIL.Image.fromarray(np.uint8([[1, 0, 2]])).convert("P")
+    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    picture.save(tmp_path / "palette.png")
+    save(tmp_path / "rgb.png", colours)
+    save(tmp_path / "rgba.png", np.dstack([colours, np.uint8([[0, 9, 255]])]))
+    save(tmp_path / "rgb.tif", colours)
+    for name in ("palette.png", "rgb.png", "rgba.png", "rgb.tif"):
+        np.testing.assert_array_equal(read_colour_mask(tmp_path / name), colours, err_msg=name)
+    tifffile.imwrite(tmp_path / "volume.tif", volume, photometric="rgb")
+    np.testing.assert_array_equal(read_colour_mask(tmp_path / "volume.tif"), volume)
+    np.testing.assert_array_equal(read_colour_mask(save(tmp_path / "grey.png", GREY)), np.dstack([GREY] * 3))
+    with pytest.raises(
+        DatasetError, match=r"deep\.png: must hold 8-bit colours, got uint16 with 1 channels; save it as"
+    ):
+        read_colour_mask(save(tmp_path / "deep.png", DEEP))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp", "gif", "nii", "nii.gz"])
@@ -206,14 +222,20 @@ def test_images_that_cannot_be_kept_as_they_are_say_why(tmp_path):
     deep = np.stack([DEEP] * 3, axis=-1)
     with pytest.raises(DatasetError, match=r"a\.png: is a 16-bit colour PNG, of which 8 bits .* save it as TIFF"):
         read_image(deep_colour_png(tmp_path / "a.png", deep))
-    tifffile.imwrite(tmp_path / "b.tif", np.stack([GREY] * 3), photometric="minisblack")
-    with pytest.raises(DatasetError, match=r"b\.tif: holds 3 pages; save each as a file, or a volume as NIfTI"):
-        read_image(tmp_path / "b.tif")
+    for suffix in ("gif", "png"):
+        film = [PIL.Image.fromarray(page) for page in (GREY, 255 - GREY, GREY.copy())]
+        film[0].save(tmp_path / f"b.{suffix}", save_all=True, append_images=film[1:])
+        with pytest.raises(
+            DatasetError, match=r"b\....: holds 3 pictures; save each as a file, or a volume as TIFF or"
+        ):
+            read_image(tmp_path / f"b.{suffix}")
     tifffile.imwrite(tmp_path / "c.tif", np.float32([[0.0, np.nan]]))
     with pytest.raises(DatasetError, match=r"c\.tif: holds values that are not finite; replace them"):
         read_image(tmp_path / "c.tif")
     with pytest.raises(DatasetError, match=r"d\.nii: must hold plain numbers in 2 to 4 axes, got uint8, shape"):
         read_image(save_nifti(tmp_path / "d.nii", np.ones((2, 2, 2, 2, 2), np.uint8)))
+    with pytest.raises(DatasetError, match=r"e\.nii: must hold plain numbers in 2 to 4 axes, got complex64, shape"):
+        read_image(save_nifti(tmp_path / "e.nii", np.ones((2, 2, 2), np.complex64)))
 
 
 def test_a_picture_beyond_the_limit_of_pillow(tmp_path, monkeypatch):
@@ -231,6 +253,9 @@ def test_masks_that_are_no_class_numbers_say_what_they_hold(tmp_path):
         read_mask(tmp_path / "b.tif")
     with pytest.raises(DatasetError, match=r"c\.nii: a mask has no channels, got shape \(2, 2, 2, 2\)"):
         read_mask(save_nifti(tmp_path / "c.nii", np.ones((2, 2, 2, 2), np.uint8)))
+    tifffile.imwrite(tmp_path / "d.tif", np.float64([[0.0, 1e300]]))
+    with pytest.raises(DatasetError, match=r"d\.tif: class numbers must be whole, got 0\.0, 1e\+300"):
+        read_mask(tmp_path / "d.tif")
 
 
 def test_mask_of_another_size_names_both_files(tmp_path):
@@ -248,6 +273,20 @@ def test_volumes_that_lie_elsewhere_are_refused(tmp_path):
     assert read_pair(image, image)[1].shape == (2, 2, 2)
     with pytest.raises(DatasetError, match=r"b\.nii: its affine differs from that of its image .*a\.nii; resample"):
         read_pair(image, mask)
+
+
+def test_scales_of_nifti(tmp_path):
+    values = np.float32([0.0, 1.5e6, 6e6]).reshape(3, 1, 1) + np.zeros((3, 2, 2), np.float32)
+    for name, scale in (("a.nii.gz", 1e-6), ("b.nii.gz", 1.0), ("c.nii.gz", 1e30)):
+        image = read_image(save_nifti(tmp_path / name, values * np.float32(scale)))
+        np.testing.assert_allclose(image[:, 1, 1, 0], [0.0, 0.25, 1.0], rtol=1e-6)
+    hounsfield = nibabel.Nifti1Image(
+        np.int16([0, 1024, 4096]).reshape(3, 1, 1) + np.zeros((3, 2, 2), np.int16), np.eye(4)
+    )
+    hounsfield.header.set_slope_inter(0.5, -1024)  # read as -1024, -512, 1024
+    nibabel.save(hounsfield, tmp_path / "d.nii.gz")
+    np.testing.assert_allclose(read_image(tmp_path / "d.nii.gz")[:, 0, 0, 0], [0.0, 0.25, 1.0], rtol=1e-6)
+    np.testing.assert_array_equal(read_mask(tmp_path / "d.nii.gz")[:, 0, 0], [-1024, -512, 1024])
 
 
 def test_stacks_are_read_page_by_page_in_order(tmp_path):

@@ -1,0 +1,74 @@
+"""Reading NIfTI files: axes stay in the order of the file, a fourth one is channels."""
+
+import pathlib
+from typing import Any
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+
+from train.datasets.errors import DatasetError, one_line
+from train.datasets.lengths import millimetres
+
+SUFFIXES = (".nii.gz", ".nii")
+
+
+def is_nifti(path: pathlib.Path) -> bool:
+    """Whether a file is named as NIfTI files are."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def read_nifti(path: pathlib.Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Reads a volume, or one slice.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Values `[*shape, channels]`, scaled as the header says, and the affine `[4, 4]`.
+
+    Raises:
+        DatasetError: If it cannot be read, or holds something else.
+    """
+    with one_line(path):
+        volume: Any = nibabel.load(path)
+        values = np.asanyarray(volume.dataobj)
+    if values.dtype.kind not in "biuf" or values.ndim not in (2, 3, 4) or not values.size:
+        raise DatasetError(f"{path}: must hold plain numbers in 2 to 4 axes, got {values.dtype}, shape {values.shape}")
+    values = values.reshape(_without_trailing_ones(values.shape))
+    if values.ndim < 4:
+        values = values[..., None]
+    return values.astype(values.dtype.newbyteorder("="), copy=False), volume.affine
+
+
+def nifti_spacing(path: pathlib.Path) -> tuple[float, ...] | None:
+    """Reads how far apart the voxels lie.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Distance along each spatial axis of `read_nifti`, mm (as what lengths of no unit are taken); None where the
+        header has none.
+
+    Raises:
+        DatasetError: If it cannot be read.
+    """
+    with one_line(path):
+        volume: Any = nibabel.load(path)
+        header = volume.header
+        shape = _without_trailing_ones(header.get_data_shape())
+        zooms = [float(zoom) for zoom in header.get_zooms()[: min(len(shape), 3)]]
+        try:
+            unit = header.get_xyzt_units()[0]
+        except KeyError:  # a number that stands for no unit
+            unit = "unknown"
+    if not all(np.isfinite(zoom) and zoom > 0 for zoom in zooms):
+        return None
+    return tuple(zoom * (millimetres(unit) or 1.0) for zoom in zooms)
+
+
+def _without_trailing_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
