@@ -206,6 +206,9 @@ def test_axes_that_are_no_volume(tmp_path):
             DatasetError, match=r"a\.tif: has axes .*, where rows and columns .*; save each volume as a f"
         ):
             read_image(write(tmp_path / "a.tif", values, metadata=metadata))
+    palette = {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16), "metadata": {"axes": "CYX"}}
+    with pytest.raises(DatasetError, match=r"c\.tif: has axes CYX, 5 x 6 x 7, where rows and columns"):
+        read_image(write(tmp_path / "c.tif", GREY, **palette))
     with pytest.raises(
         DatasetError, match=r"b\.tif: a mask has no channels, got shape \(6, 7, 5\); save class numbers"
     ):
