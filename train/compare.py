@@ -52,7 +52,8 @@ class Comparison:
         models: unet, attention_unet, or both with a comma between them.
         seeds: with commas between them; each has its own split into folds.
         output: folder of the runs and of the tables; runs/compare-DATASET if not given.
-        options: settings of losses, such as `levels 3 class_weights none`; each loss takes those that it knows.
+        options: settings of losses, such as `levels 3 class_weights none`; each loss takes those that it knows, and those
+            of the preset that are not given.
     """
 
     dataset: str = "demo"
@@ -155,7 +156,8 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
         config=(tyro.conf.AvoidSubcommands,),
     )
     output = comparison.output or f"runs/compare-{comparison.dataset}"
-    return _plan(dataclasses.replace(config, output=output), models, variants, seeds, comparison.options)
+    options = {**preset.loss.options, **comparison.options}
+    return _plan(dataclasses.replace(config, output=output), models, variants, seeds, options)
 
 
 def _plan(
@@ -234,9 +236,9 @@ def _output(plan: Plan) -> Path:
 
 def _open_data(config: Config) -> None:
     """Prepares the data once, before the first run."""
-    from train.datasets import open_dataset
+    from train.runs.data import open_data
 
-    open_dataset(config.data.dataset, data_dir=config.data.folder, source=config.data.source or None)
+    open_data(config.data)
 
 
 def compare(plan: Plan, runner: Callable[[Config], int | None], command: str = "") -> int:

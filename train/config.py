@@ -30,6 +30,16 @@ class DataConfig:
         dataset: name in `train.datasets.DATASETS`.
         source: folder of the original archive, or of `images/` and `masks/` for the data set "folder"; needed once.
         folder: where prepared data sets and weight maps are kept.
+        ignore: what of the masks of the data set "folder" stands for no class: numbers such as 255, names of its table of
+            classes, or folders beside `masks/` with masks that are not 0 there (`not:NAME` for one that is 0 there).
+        image_names: names of the images of the data set "folder", with a `*` for what they share with those of their masks,
+            such as `*_0000`; needed where several rules fit.
+        mask_names: likewise of the masks, such as `*_1stHO`; others are left out.
+        groups: what keeps images together in one part: a regular expression whose match in the name is the group, or a CSV
+            file with the columns name and group.
+        splits: file of splits to take instead of drawing them, as nnU-Net's `splits_final.json`, or CSV.
+        standardise: images by the mean and deviation of the training part ("dataset"), or each by its own ("image"), where
+            scales differ from image to image.
         folds: parts of the cross-validation; each image is tested in one of them.
         fold: which part is tested, 0 to folds - 1; or "all", for a run each.
         validation_fraction: share of the other parts that chooses the best epoch.
@@ -43,6 +53,12 @@ class DataConfig:
     dataset: str = "mni152"
     source: str = ""
     folder: str = "data"
+    ignore: tuple[str, ...] = ()
+    image_names: str = ""
+    mask_names: str = ""
+    groups: str = ""
+    splits: str = ""
+    standardise: Literal["dataset", "image"] = "dataset"
     folds: Annotated[int, tyro.conf.arg(aliases=["--folds"])] = 3
     fold: Annotated[int | Literal["all"], tyro.conf.arg(aliases=["--fold"])] = 0
     validation_fraction: float = 0.2
@@ -59,7 +75,12 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range."""
-        _check(self.folds >= 2, "data.folds", "2 or more", self.folds)
+        for name in ("image_names", "mask_names"):
+            pattern = getattr(self, name)
+            _check(not pattern or pattern.count("*") == 1, f"data.{name}", "a name with one *", pattern)
+        _check(not (self.blocks and self.groups), "data.groups", "empty with data.blocks", self.groups)
+        _check(not (self.blocks and self.splits), "data.splits", "empty with data.blocks", self.splits)
+        _check(self.folds >= (1 if self.splits else 2), "data.folds", "2 or more", self.folds)
         known = self.fold == "all" or 0 <= self.fold < self.folds
         _check(known, "data.fold", f"all or 0 to {self.folds - 1} (data.folds - 1)", self.fold)
         _check(

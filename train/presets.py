@@ -109,6 +109,28 @@ def isbi2012_narrow() -> Config:
     return _narrow(isbi2012())
 
 
+def volumes() -> Config:
+    """A folder of one's own volumes, such as the 65 of a hippocampus of about 36 x 50 x 35 voxels: `--data.source FOLDER`.
+
+    FOLDER holds `images/` and `masks/`, NIfTI or TIFF of several pages. A narrow 3-D U-Net, 240 steps of crops, each volume
+    standardised by its own mean and deviation.
+
+    Time on 2 CPU cores: 3 to 4 minutes.
+    """
+    return Config(
+        output="runs/volumes",
+        epochs=8,
+        epoch_steps=30,
+        batch_size=4,
+        validate_epochs=2,
+        data=DataConfig(dataset="folder", standardise="image", augmentation=Augmentation(crop=(32, 32, 32))),
+        model=ModelConfig(width=16, depth=2, norm="group"),
+        # A side of 32 has room for three octaves.
+        loss=LossConfig(name="bounded_cwmi", options={"levels": 3}, topology_epoch=3),
+        optimizer=OptimizerConfig(learning_rate=2e-3, schedule="cosine"),
+    )
+
+
 def _narrow(config: Config) -> Config:
     """Width 16, three halvings, 8 epochs of 30 steps of four crops of 160 x 160."""
     augmentation = dataclasses.replace(config.data.augmentation, crop=(160, 160), rot90=True)
@@ -144,6 +166,7 @@ _MAKERS: tuple[Callable[[], Config], ...] = (
     isbi2012,
     drive_narrow,
     isbi2012_narrow,
+    volumes,
 )
 
 PRESETS: dict[str, tuple[str, Config]] = {

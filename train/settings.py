@@ -15,6 +15,8 @@ SHOWN_ONLY = (
     "compilation_cache",
     "data.folder",
     "data.source",
+    "data.splits",
+    "data.groups",
     "data.workers",
     "data.prefetch",
 )

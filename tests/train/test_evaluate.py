@@ -22,7 +22,7 @@ NAMES = ["mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "A
 @pytest.fixture(scope="module")
 def _bright():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.runs.setup.open_dataset", lambda *_, **__: Bright())
+        patch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright())
         yield
 
 
@@ -237,7 +237,7 @@ def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message
 
 
 def test_other_images_are_refused(trained, capsys, monkeypatch):
-    monkeypatch.setattr("train.runs.setup.open_dataset", lambda *_, **__: Bright(10))
+    monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(10))
     assert evaluate.main([str(trained)]) == 1
     message = f"{trained} was trained on other images or masks than 'bright' has now; see its split.json"
     assert capsys.readouterr().err == f"error: {message}\n"

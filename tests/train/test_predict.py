@@ -27,7 +27,7 @@ class Coloured(Bright):
 
 def make_run(folder, dataset):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("train.runs.setup.open_dataset", lambda *_, **__: dataset)
+        patch.setattr("train.runs.data.open_dataset", lambda *_, **__: dataset)
         made = prepare_run(config(folder))
         save(made, open_folder(made), [None])
     return made, folder

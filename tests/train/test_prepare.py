@@ -10,11 +10,11 @@ from train.prepare import contents, main
 class Images(list):
     """A data set of what lies in a list."""
 
-    name, classes, spatial_dims = "images", 2, 2
+    name, classes, class_names, spatial_dims = "images", 2, ("0", "1"), 2
 
     @property
     def images(self):
-        return [facts_of(example.image) for example in self]
+        return [facts_of(example, classes=2) for example in self]
 
     @property
     def channels(self):
@@ -24,7 +24,7 @@ class Images(list):
 def image(height, width, foreground, channels=1):
     label = np.zeros((height, width), np.int32)
     label.flat[:foreground] = 1
-    return Example("a", np.zeros((height, width, channels), np.float32), label)
+    return Example("a", np.zeros((height, width, channels), np.float32), label, np.ones(label.shape, bool))
 
 
 def test_contents_by_hand():

@@ -25,8 +25,9 @@ class Sample(NamedTuple):
         name: the image's; "" for one that only fills a batch.
         image: `[*shape, channels]`, float32.
         label: `[*shape]`, int32.
-        where: `[*shape]`, bool; False on what was added to the image.
+        where: `[*shape]`, bool; False where the class is not known, and on what was added to the image.
         maps: keyword of the loss -> `[*shape]` or `[*shape, channels]`, float32 or bool.
+        sides: of the image itself, without what was added at the ends of its axes.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Sample(NamedTuple):
     label: npt.NDArray[np.int32]
     where: npt.NDArray[np.bool_]
     maps: dict[str, Array]
+    sides: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +132,7 @@ def augment(sample: Sample, rng: np.random.Generator, settings: Augmentation) ->
     if settings.intensity:
         contrast, brightness = rng.uniform(-settings.intensity, settings.intensity, 2).astype(np.float32)
         sample = sample._replace(image=sample.image * (1 + contrast) + brightness)
-    return sample
+    return sample._replace(sides=sample.label.shape)
 
 
 def pad_to(sample: Sample, shape: Sequence[int]) -> Sample:
@@ -163,6 +165,7 @@ def _apply(sample: Sample, change: Callable[[Array], Array]) -> Sample:
         change(sample.label),
         change(sample.where),
         {keyword: change(array) for keyword, array in sample.maps.items()},
+        sample.sides,
     )
 
 

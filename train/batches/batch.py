@@ -16,8 +16,10 @@ class Batch(NamedTuple):
     Attributes:
         images: `[B, *shape, channels]`, float32, standardised.
         labels: `[B, *shape]`, int32.
-        where: `[B, *shape]`, bool; False where an image was padded, and all over one that only fills the batch.
+        where: `[B, *shape]`, bool; False where the class is not known, where an image was padded, and all over one that only
+            fills the batch.
         names: the images'; "" for those that only fill the batch.
+        sides: of each image itself, without what was added at the ends of its axes.
         maps: keyword of the loss -> `[B, *shape]` or `[B, *shape, channels]`, float32 or bool.
     """
 
@@ -25,6 +27,7 @@ class Batch(NamedTuple):
     labels: npt.NDArray[np.int32]
     where: npt.NDArray[np.bool_]
     names: tuple[str, ...]
+    sides: tuple[tuple[int, ...], ...]
     maps: dict[str, npt.NDArray[Any]]
 
 
@@ -42,6 +45,7 @@ def stack(samples: Sequence[Sample]) -> Batch:
         np.stack([sample.label for sample in samples]),
         np.stack([sample.where for sample in samples]),
         tuple(sample.name for sample in samples),
+        tuple(sample.sides for sample in samples),
         {keyword: np.stack([sample.maps[keyword] for sample in samples]) for keyword in samples[0].maps},
     )
 
@@ -61,18 +65,16 @@ def step_arrays(batch: Batch, maps: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-def image_sides(where: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Where an image lies in `where`, `[*shape]`, which is False where its end was padded."""
-    axes = range(where.ndim)
-    inside = [np.flatnonzero(where.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
-    return tuple(slice(int(places[-1]) + 1) for places in inside)
-
-
 def one_of(batch: Batch, place: int) -> Batch:
     """The batch of one of its images."""
     one = slice(place, place + 1)
     maps = {keyword: array[one] for keyword, array in batch.maps.items()}
-    return Batch(batch.images[one], batch.labels[one], batch.where[one], batch.names[one], maps)
+    return Batch(batch.images[one], batch.labels[one], batch.where[one], batch.names[one], batch.sides[one], maps)
+
+
+def unpadded(batch: Batch, place: int) -> tuple[slice, ...]:
+    """The part of an array `[*shape]` that is one of the images of a batch itself."""
+    return tuple(map(slice, batch.sides[place]))
 
 
 class TrainingBatches(Iterator[Batch]):

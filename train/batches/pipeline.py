@@ -133,7 +133,7 @@ def evaluation_batches(
     """Whole images in order, each once, in batches of one shape: one compiled program serves all.
 
     Smaller images are padded at the end of each axis by repeating their edge, and the last batch by images with the name
-    "": `where` is False there. The sides of `where` in an image are the image's own.
+    "": `where` is False there.
 
     Args:
         dataset: the images.
@@ -179,15 +179,14 @@ def evaluation_batches(
 
 
 def _load(dataset: Dataset, statistics: ChannelStatistics, maps: WeightMapCache | None, index: int) -> Sample:
-    example = dataset[index]
-    name, image, label = example.name, example.image, example.label
+    name, image, label, where = dataset[index]
     if image.shape != (*label.shape, statistics.mean.size):
         raise ValueError(
             f"{name!r} must have an image of its label's shape and {statistics.mean.size} channels, "
             f"got {image.shape} and {label.shape}"
         )
-    where = np.ones(label.shape, bool)
-    return Sample(name, statistics.standardise(image), label, where, {} if maps is None else maps(name, label))
+    of_label = {} if maps is None else maps(name, label, dataset.images[index].spacing)
+    return Sample(name, statistics.standardise(image), label, where, of_label, label.shape)
 
 
 def _stacked(samples: grain.MapDataset[Sample], loading: Loading) -> grain.DatasetIterator[Batch]:

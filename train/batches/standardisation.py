@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 from train.datasets import Dataset, Indices, check_indices
 
+_CONSTANT = 1e-6  # Deviation of a channel, of images from 0 to 1, that is rounding alone.
+
 
 class ChannelStatistics(NamedTuple):
     """What the images of a run are standardised with, for each channel.
@@ -14,21 +16,28 @@ class ChannelStatistics(NamedTuple):
     Attributes:
         mean: `[channels]`, float32.
         deviation: `[channels]`, float32, above 0.
+        by_image: whether each image has its own mean and deviation instead, where scales differ from image to image.
     """
 
     mean: npt.NDArray[np.float32]
     deviation: npt.NDArray[np.float32]
+    by_image: bool = False
 
     def standardise(self, image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Takes the mean from an image `[..., channels]`, and divides by the deviation."""
-        return (image - self.mean) / self.deviation
+        """Takes the mean from a whole image `[*shape, channels]`, and divides by the deviation."""
+        mean, deviation = self.mean, self.deviation
+        if self.by_image:
+            axes = tuple(range(image.ndim - 1))
+            mean = image.mean(axes, dtype=np.float64).astype(np.float32)
+            deviation = _divisor(image.std(axes, dtype=np.float64)).astype(np.float32)
+        return (image - mean) / deviation
 
     def restore(self, standardised: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """The image that was standardised."""
-        return standardised * self.deviation + self.mean
+        """The image that was standardised; as it is where that was done by its own mean and deviation."""
+        return standardised if self.by_image else standardised * self.deviation + self.mean
 
 
-def channel_statistics(dataset: Dataset, indices: Indices) -> ChannelStatistics:
+def channel_statistics(dataset: Dataset, indices: Indices, *, by_image: bool = False) -> ChannelStatistics:
     """Mean and pooled deviation of every channel, each image weighing the same whatever its size.
 
     With the mean m_i and the deviation s_i of each image, m = mean(m_i) and sqrt(mean(s_i^2 + (m_i - m)^2)); for images of
@@ -37,6 +46,7 @@ def channel_statistics(dataset: Dataset, indices: Indices) -> ChannelStatistics:
     Args:
         dataset: the images.
         indices: those of them that count: the training part, for nothing of the test may be known.
+        by_image: as in `ChannelStatistics`.
 
     Returns:
         The statistics. A channel that is the same everywhere has nothing to scale by, and gets the deviation 1.
@@ -50,5 +60,8 @@ def channel_statistics(dataset: Dataset, indices: Indices) -> ChannelStatistics:
     variances = np.array([of_image.variance for of_image in facts])
     mean = np.mean(means, axis=0)
     deviation = np.sqrt(np.mean(variances + (means - mean) ** 2, axis=0))
-    deviation[deviation < 1e-6] = 1.0
-    return ChannelStatistics(mean.astype(np.float32), deviation.astype(np.float32))
+    return ChannelStatistics(mean.astype(np.float32), _divisor(deviation).astype(np.float32), by_image)
+
+
+def _divisor(deviation: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(deviation < _CONSTANT, 1.0, deviation)

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import inspect
 import os
 import pathlib
 import re
@@ -50,22 +51,26 @@ class WeightMapCache:
             ValueError: a function without a name of its own, which cannot be told from another on disk.
         """
         self._functions = dict(functions)
-        self._names = {keyword: _name(function) for keyword, function in self._functions.items()}
-        for keyword, name in self._names.items():
-            if folder is not None and "<lambda>" in name:
-                raise ValueError(f"the function for {keyword} must have a name to be kept on disk, got {name}")
+        for keyword, function in self._functions.items():
+            if folder is not None and "<lambda>" in _name(function):
+                raise ValueError(
+                    f"the function for {keyword} must have a name to be kept on disk, got {_name(function)}"
+                )
         self._dataset = dataset
         self._classes = classes
         self._folder = None if folder is None else pathlib.Path(folder)
         self._memory: dict[pathlib.PurePath, Array] = {}
         self._locks: dict[pathlib.PurePath, threading.Lock] = {}
 
-    def __call__(self, name: str, label: npt.NDArray[np.int32]) -> dict[str, Array]:
+    def __call__(
+        self, name: str, label: npt.NDArray[np.int32], spacing: tuple[float, ...] | None = None
+    ) -> dict[str, Array]:
         """The maps of one image.
 
         Args:
             name: the image's.
             label: classes `[*shape]`, int32, of the whole image.
+            spacing: from a pixel to the next along each axis, for maps that measure distances; None for 1.
 
         Returns:
             Keyword of the loss -> map, float32 or bool; not to be written to.
@@ -74,46 +79,54 @@ class WeightMapCache:
             ValueError: a map that does not fit the label, or one of several channels for more than two classes.
             OSError: a folder that cannot be written.
         """
-        return {keyword: self._map(keyword, name, label) for keyword in self._functions}
+        return {
+            keyword: self._map(_with_spacing(function, spacing), name, label)
+            for keyword, function in self._functions.items()
+        }
 
-    def _map(self, keyword: str, name: str, label: npt.NDArray[np.int32]) -> Array:
-        path = self._path(keyword, name, label)
+    def _map(self, function: MapFunction, name: str, label: npt.NDArray[np.int32]) -> Array:
+        path = self._path(function, name, label)
         # Two threads may want the map of one image at the turn of an epoch.
         with self._locks.setdefault(path, threading.Lock()):
             known = self._memory.get(path) if self._folder is None else _read(self._folder / path, label.shape)
             if known is not None:
                 return known
-            array = self._computed(keyword, name, label)
+            array = self._computed(function, name, label)
             if self._folder is None:
                 self._memory[path] = array
             else:
                 _write(self._folder / path, array)
             return array
 
-    def _computed(self, keyword: str, name: str, label: npt.NDArray[np.int32]) -> Array:
-        function = self._functions[keyword]
+    def _computed(self, function: MapFunction, name: str, label: npt.NDArray[np.int32]) -> Array:
         if self._classes == 2:
             array = np.asarray(function(label == 1))
         else:
             each = [np.asarray(function(label == number)) for number in range(self._classes)]
             if each[0].shape != label.shape:
                 raise ValueError(
-                    f"{self._names[keyword]} makes {each[0].shape[-1]} channels of one mask, for two classes alone; "
+                    f"{_name(function)} makes {each[0].shape[-1]} channels of one mask, for two classes alone; "
                     f"{self._dataset!r} has {self._classes}"
                 )
             array = np.stack(each, axis=-1)
         if array.shape[: label.ndim] != label.shape or array.ndim > label.ndim + 1:
             raise ValueError(
-                f"{self._names[keyword]} must make a map {label.shape} of {name!r}, or one with channels, got {array.shape}"
+                f"{_name(function)} must make a map {label.shape} of {name!r}, or one with channels, got {array.shape}"
             )
         return array if array.dtype == bool else array.astype(np.float32)
 
-    def _path(self, keyword: str, name: str, label: npt.NDArray[np.int32]) -> pathlib.PurePath:
-        function = self._names[keyword]
+    def _path(self, function: MapFunction, name: str, label: npt.NDArray[np.int32]) -> pathlib.PurePath:
         # A file's name cannot hold all that tells two maps apart, and some of it is no name of a file.
-        key = repr((self._dataset, name, function, self._classes, label.shape)).encode()
+        key = repr((self._dataset, name, _name(function), self._classes, label.shape)).encode()
         digest = hashlib.sha256(key + label.astype("<i4").tobytes()).hexdigest()[:20]
-        return pathlib.PurePath(_printable(self._dataset), _printable(function), f"{_printable(name)}-{digest}.npy")
+        folder = pathlib.PurePath(_printable(self._dataset), _printable(_name(function)))
+        return folder / f"{_printable(name)}-{digest}.npy"
+
+
+def _with_spacing(function: MapFunction, spacing: tuple[float, ...] | None) -> MapFunction:
+    if spacing is None or "spacing" not in inspect.signature(function).parameters:
+        return function
+    return functools.partial(function, spacing=spacing)
 
 
 def _name(function: MapFunction) -> str:

@@ -10,65 +10,24 @@ traps of tensorflow-datasets without TensorFlow are stepped around here:
 - `tfds.load` and the `tfds` command need TensorFlow: `train.datasets.open_dataset` reads what is written here.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
 import pathlib
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from train.datasets.contents import AS_IS, Contents, Files, Reading
 from train.datasets.readers import DatasetError
 
 PART_BYTES = 256 * 2**20  # of uncompressed images and labels in one part, which is held in memory while it is written
 _SHOWN_FILES = 12
 _LOG = logging.getLogger(__name__)
-
-Files = Mapping[str, Sequence[pathlib.Path]]
-Pair = tuple[npt.NDArray[Any], npt.NDArray[Any]]  # image `[*shape, channels]` and label `[*shape]`
-
-
-class Record(NamedTuple):
-    """One example that is still to be read.
-
-    Attributes:
-        name: Unique in the data set.
-        split: Part of the original set that it comes from, for example "training"; empty where there is none.
-        load: Reads image `[*shape, channels]` and label `[*shape]`.
-    """
-
-    name: str
-    split: str
-    load: Callable[[], Pair]
-
-
-@dataclasses.dataclass(frozen=True)
-class Contents:
-    """What a data set will hold.
-
-    Attributes:
-        records: The examples, in the order of the data set.
-        channels: Channels of every image.
-        classes: Number of classes.
-        spatial_dims: 2 for images, 3 for volumes.
-        dtype: Type in which images are kept; float32 is 0 to 1, the others use their full range.
-        example_bytes: About the size of the largest example, uncompressed.
-        facts: Further facts to record with the data, such as the seed of a draw.
-    """
-
-    records: Sequence[Record]
-    channels: int
-    classes: int = 2
-    spatial_dims: int = 2
-    dtype: npt.DTypeLike = np.uint8
-    example_bytes: int = 16 * 2**20
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
@@ -85,9 +44,10 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         LAYOUT: The expected folder as a tree, for people.
         PATTERNS: The expected folder for this program: alternatives, each with the patterns that all must match. No
             alternative: the data come with an installed package.
+        reading: How the files are read.
     """
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     PAGE: ClassVar[str] = ""
     LICENSE: ClassVar[str] = ""
     CITATION: ClassVar[str] = ""
@@ -99,14 +59,16 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         # The names are not put into the registry of tensorflow-datasets, where another package may have the same.
         super().__init_subclass__(skip_registration=True, **kwargs)
 
-    def __init__(self, *, files: Files, source: str, data_dir: pathlib.Path) -> None:
+    def __init__(self, *, files: Files, source: str, data_dir: pathlib.Path, reading: Reading = AS_IS) -> None:
         """Plans the examples.
 
         Args:
             files: `find_files` of the folder with the original archive.
             source: That folder, as recorded with the data.
             data_dir: Folder to write to.
+            reading: How the files are read, where the data set leaves a choice.
         """
+        self.reading = reading
         self._contents = self.plan(files)
         if self.IMAGES and len(self._contents.records) != self.IMAGES:
             _LOG.warning(
@@ -119,8 +81,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         self._source = source
         super().__init__(data_dir=data_dir, file_format="array_record")
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """Lists the examples without reading more than it must.
 
         Args:
@@ -151,15 +112,20 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
                         shape=(*sides, contents.channels), dtype=np.dtype(contents.dtype), encoding="zlib"
                     ),
                     "label": tfds.features.Tensor(shape=sides, dtype=np.uint8, encoding="zlib"),
+                    "where": tfds.features.Tensor(shape=sides, dtype=np.bool_, encoding="zlib"),
                 }
             ),
             metadata=tfds.core.MetadataDict(
                 classes=contents.classes,
+                class_names=list(contents.class_names),
+                class_colours=list(contents.class_colours),
                 channels=contents.channels,
                 spatial_dims=contents.spatial_dims,
                 names=[record.name for record in contents.records],
                 original_splits=[record.split for record in contents.records],
+                spacings=[record.spacing for record in contents.records],
                 source=self._source,
+                reading=self.reading._asdict(),
                 **contents.facts,
             ),
         )
@@ -176,7 +142,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, start: int, count: int, bar: Any) -> Iterator[tuple[int, dict[str, Any]]]:
         for index, record in enumerate(self._contents.records[start : start + count], start):
-            image, label = record.load()
+            image, label, where = record.load()
             yield (
                 index,
                 {
@@ -184,6 +150,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
                     "split": record.split,
                     "image": np.ascontiguousarray(image, self._contents.dtype),
                     "label": np.ascontiguousarray(label, np.uint8),
+                    "where": np.ones(label.shape, np.bool_) if where is None else np.ascontiguousarray(where),
                 },
             )
             bar.update()
@@ -209,11 +176,12 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         return f"{layout}page: {cls.PAGE}\nlicence: {cls.LICENSE}\ncitation: {cls.CITATION}"
 
     @classmethod
-    def find_files(cls, source: pathlib.Path) -> Files:
+    def find_files(cls, source: pathlib.Path, reading: Reading = AS_IS) -> Files:
         """Finds the files of the original archive in a folder, or in one of the folders directly in it.
 
         Args:
             source: The folder.
+            reading: How the files will be read.
 
         Returns:
             Pattern -> files that match it, sorted; hidden files left out.
@@ -239,6 +207,20 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         raise DatasetError(f"{cls.name}: {source} lacks {wanted}\n{cls.about()}\nfound in {source}:\n{shown}")
 
     @classmethod
+    def check_reading(cls, reading: Reading) -> None:
+        """Refuses what the data set does not leave to the user.
+
+        Args:
+            reading: How the files shall be read.
+
+        Raises:
+            DatasetError: If it is not the default.
+        """
+        for name, value in reading._asdict().items():
+            if value:
+                raise DatasetError(f"data.{name} is for the data set 'folder', got {value!r} for {cls.name!r}")
+
+    @classmethod
     def _files_in(cls, root: pathlib.Path) -> Files:
         for patterns in cls.PATTERNS:
             files = {pattern: _matches(root, pattern) for pattern in patterns}
@@ -247,20 +229,23 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
         return {}
 
 
-def fingerprint(files: Files) -> str:
+def fingerprint(files: Files, reading: Reading = AS_IS) -> str:
     """Tells one state of a set of files from another without reading them.
 
     Args:
         files: Pattern -> files.
+        reading: How they are read.
 
     Returns:
-        Sixteen hexadecimal digits that change with names, sizes and times of modification.
+        Sixteen hexadecimal digits that change with names, sizes and times of modification, and with the reading.
     """
-    state = [
+    state: list[Any] = [
         (pattern, path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for pattern, paths in files.items()
         for path in paths
     ]
+    if reading != AS_IS:
+        state.append(reading)
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()[:16]
 
 

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from train.datasets.builder import Pair
+from train.datasets.contents import Pair
 from train.datasets.padding import MULTIPLE, pad_to_multiple
 from train.datasets.readers import DatasetError, describe_values, read_pair
 
@@ -27,7 +27,7 @@ def read_colour_pair(image_path: pathlib.Path, mask_path: pathlib.Path) -> Pair:
         raise DatasetError(
             f"{image_path}: must be 8-bit RGB, got {image.dtype} with {image.shape[-1]} channels; take the original"
         )
-    return image, mask
+    return Pair(image, mask)
 
 
 def read_binary_pair(image_path: pathlib.Path, mask_path: pathlib.Path) -> Pair:
@@ -43,13 +43,13 @@ def read_binary_pair(image_path: pathlib.Path, mask_path: pathlib.Path) -> Pair:
     Raises:
         DatasetError: If they cannot be read, or hold something else.
     """
-    image, mask = read_colour_pair(image_path, mask_path)
+    image, mask, _ = read_colour_pair(image_path, mask_path)
     if not np.isin(mask, (0, 255)).all():
         raise DatasetError(f"{mask_path}: must hold 0 and 255 alone, got {describe_values(mask)}; take the original")
-    return image, mask == 255
+    return Pair(image, mask == 255)
 
 
 def read_edge_padded(image_path: pathlib.Path, mask_path: pathlib.Path) -> Pair:
     """Reads as `read_binary_pair` does, and repeats the edges until the sides are multiples of `MULTIPLE`."""
-    image, mask = read_binary_pair(image_path, mask_path)
-    return pad_to_multiple(image, MULTIPLE), pad_to_multiple(mask, MULTIPLE)
+    image, mask, _ = read_binary_pair(image_path, mask_path)
+    return Pair(pad_to_multiple(image, MULTIPLE), pad_to_multiple(mask, MULTIPLE))

@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+WHITE = 2**16 - 1
+"""What stands for 1 in images of 16 bits, unless they are of a camera of fewer."""
+
 Indices = Sequence[int] | npt.NDArray[np.integer]
 
 
@@ -15,12 +18,15 @@ class Example(NamedTuple):
     Attributes:
         name: Unique in the data set, for example "21_training".
         image: `[*shape, channels]`, float32, 0 to 1.
-        label: Class of each pixel, `[*shape]`, int32, 0 to classes - 1.
+        label: Class of each pixel, `[*shape]`, int32, 0 to classes - 1; where it is not known, that of the nearest pixel
+            where it is.
+        where: `[*shape]`, bool; False where the class is not known, and is to be ignored.
     """
 
     name: str
     image: npt.NDArray[np.float32]
     label: npt.NDArray[np.int32]
+    where: npt.NDArray[np.bool_]
 
 
 class ImageFacts(NamedTuple):
@@ -30,11 +36,15 @@ class ImageFacts(NamedTuple):
         shape: Sides, pixels.
         mean: Of each channel over the pixels.
         variance: Likewise.
+        pixels: Of each class, those of unknown class left out.
+        spacing: Millimetres from a pixel to the next along each axis; None where the file does not say.
     """
 
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     variance: tuple[float, ...]
+    pixels: tuple[int, ...]
+    spacing: tuple[float, ...] | None = None
 
 
 class Dataset(Protocol):
@@ -47,6 +57,18 @@ class Dataset(Protocol):
     @property
     def classes(self) -> int:
         """Number of classes, 2 or more."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Name of each class, its number where it has no other."""
+
+    @property
+    def class_colours(self) -> Sequence[str]:
+        """Of each class, as `#rrggbb`; none where they are not the user's own."""
+
+    @property
+    def white(self) -> int:
+        """What stands for 1 in the set's files of 16 bits."""
 
     @property
     def channels(self) -> int:
@@ -72,15 +94,47 @@ class Dataset(Protocol):
     def __getitem__(self, index: int, /) -> Example: ...
 
 
-def facts_of(image: npt.NDArray[np.float32]) -> ImageFacts:
+def facts_of(example: Example, *, classes: int, spacing: Sequence[float] | None = None) -> ImageFacts:
     """Measures an image.
 
     Args:
-        image: `[*shape, channels]`, 0 to 1.
+        example: The image.
+        classes: How many there are.
+        spacing: As in `ImageFacts`.
     """
-    wide = np.asarray(image, np.float64)
+    wide = np.asarray(example.image, np.float64)
     axes = tuple(range(wide.ndim - 1))
-    return ImageFacts(wide.shape[:-1], tuple(wide.mean(axes).tolist()), tuple(wide.var(axes).tolist()))
+    pixels = np.bincount(example.label[example.where], minlength=classes)
+    return ImageFacts(
+        wide.shape[:-1],
+        tuple(wide.mean(axes).tolist()),
+        tuple(wide.var(axes).tolist()),
+        tuple(pixels.tolist()),
+        None if spacing is None else tuple(spacing),
+    )
+
+
+def known_spacing(dataset: Dataset, index: int) -> tuple[float, ...] | None:
+    """The spacing of an image; None unless that of all images is known, lest lengths of two units be compared.
+
+    Args:
+        dataset: The images.
+        index: Which of them.
+    """
+    known = all(facts.spacing is not None for facts in dataset.images)
+    return dataset.images[index].spacing if known else None
+
+
+def typical_spacing(dataset: Dataset, indices: Indices) -> tuple[float, ...] | None:
+    """The median spacing along each axis; None unless that of all images is known.
+
+    Args:
+        dataset: The images.
+        indices: Those of them that count.
+    """
+    spacings = [known_spacing(dataset, int(index)) for index in indices]
+    known = [spacing for spacing in spacings if spacing is not None]
+    return tuple(np.median(known, axis=0).tolist()) if known else None
 
 
 def largest_shape(dataset: Dataset, indices: Indices) -> tuple[int, ...]:

@@ -3,8 +3,9 @@
 import functools
 import pathlib
 
-from train.datasets.builder import Contents, Files, Record, SegmentationBuilder
+from train.datasets.builder import SegmentationBuilder
 from train.datasets.colour_pairs import read_edge_padded
+from train.datasets.contents import Contents, Files, Record
 from train.datasets.matching import match_masks
 
 
@@ -31,8 +32,7 @@ class Drive(SegmentationBuilder):
     """
     PATTERNS = (("training/images/*.tif", "training/1st_manual/*.gif", "test/images/*.tif", "test/1st_manual/*.gif"),)
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         records = [
             Record(image.stem, split, functools.partial(read_edge_padded, image, mask))

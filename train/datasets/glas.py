@@ -3,8 +3,9 @@
 import functools
 import pathlib
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
+from train.datasets.builder import SegmentationBuilder
 from train.datasets.colour_pairs import read_colour_pair
+from train.datasets.contents import Contents, Files, Pair, Record
 from train.datasets.matching import match_masks
 from train.datasets.padding import MULTIPLE, pad_to_multiple
 
@@ -30,8 +31,7 @@ class Glas(SegmentationBuilder):
     """
     PATTERNS = (("*_anno.bmp", "*[0-9].bmp"),)
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         pairs = match_masks(files["*[0-9].bmp"], files["*_anno.bmp"], key=lambda path: path.stem.removesuffix("_anno"))
         return Contents(
@@ -41,5 +41,5 @@ class Glas(SegmentationBuilder):
 
 
 def _between_glands(image_path: pathlib.Path, annotation_path: pathlib.Path) -> Pair:
-    image, glands = read_colour_pair(image_path, annotation_path)
-    return pad_to_multiple(image, MULTIPLE, fill=255), pad_to_multiple(glands, MULTIPLE, fill=0) == 0
+    image, glands, _ = read_colour_pair(image_path, annotation_path)
+    return Pair(pad_to_multiple(image, MULTIPLE, fill=255), pad_to_multiple(glands, MULTIPLE, fill=0) == 0)

@@ -6,7 +6,8 @@ import pathlib
 import numpy as np
 import numpy.typing as npt
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
+from train.datasets.builder import SegmentationBuilder
+from train.datasets.contents import Contents, Files, Pair, Record
 from train.datasets.matching import match_masks
 from train.datasets.readers import DatasetError, describe_values, read_pair, stem
 from train.datasets.stacks import read_stacks
@@ -37,8 +38,7 @@ class Isbi2012(SegmentationBuilder):
     """
     PATTERNS = (("images/*.png", "labels/*.png"), ("train-volume.tif", "train-labels.tif"))
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         if "images/*.png" in files:
             pairs = match_masks(files["images/*.png"], files["labels/*.png"], key=stem)
@@ -62,4 +62,4 @@ def _drawn(image_path: pathlib.Path, label_path: pathlib.Path) -> Pair:
 def _inverted(image: npt.NDArray[np.generic], label: npt.NDArray[np.integer], path: pathlib.Path) -> Pair:
     if not np.isin(label, (0, 255)).all():
         raise DatasetError(f"{path}: must hold 0 on membranes and 255 elsewhere, got {describe_values(label)}")
-    return image, (label == 0).astype(np.uint8)
+    return Pair(image, (label == 0).astype(np.uint8))

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from train.datasets.builder import Contents, Files, Record, SegmentationBuilder
+from train.datasets.builder import SegmentationBuilder
 from train.datasets.colour_pairs import read_binary_pair, read_edge_padded
+from train.datasets.contents import Contents, Files, Record
 from train.datasets.matching import match_masks
 from train.datasets.readers import stem
 
@@ -35,19 +36,18 @@ class MassachusettsRoads(SegmentationBuilder):
     DRAWN = 120
     SEED = 0
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         paths = {name: pair for name, *pair in match_masks(*files.values(), key=stem)}
         counts = {}
         for name in tqdm(paths, desc="counting road pixels", unit="image", disable=None, leave=False):
-            image, road = read_binary_pair(*paths[name])
+            image, road, _ = read_binary_pair(*paths[name])
             counts[name] = visible_road_pixels(image, road)
-        drawn = select_roads(counts, candidates=cls.CANDIDATES, drawn=cls.DRAWN, seed=cls.SEED)
+        drawn = select_roads(counts, candidates=self.CANDIDATES, drawn=self.DRAWN, seed=self.SEED)
         return Contents(
             [Record(name, "train", functools.partial(read_edge_padded, *paths[name])) for name in drawn],
             channels=3,
-            facts={"seed": cls.SEED, "candidates": min(cls.CANDIDATES, len(counts)), "images": len(counts)},
+            facts={"seed": self.SEED, "candidates": min(self.CANDIDATES, len(counts)), "images": len(counts)},
         )
 
 

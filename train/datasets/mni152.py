@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from nilearn import datasets
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
+from train.datasets.builder import SegmentationBuilder
+from train.datasets.contents import Contents, Files, Pair, Record
 
 RESOLUTION_MM = 2  # edge of a voxel
 LOWEST_MM, HIGHEST_MM = -30.0, 66.0  # heights of the slices used, in MNI space, ends included
@@ -46,8 +47,7 @@ class Mni152(SegmentationBuilder):
     LICENSE = "free use with the notice of copyright (C) 1993-2009 Louis Collins, McConnell Brain Imaging Centre"
     CITATION = "Fonov et al., Unbiased average age-appropriate atlases for pediatric studies, NeuroImage 54(1), 2011"
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         del files
         brain = load_brain(RESOLUTION_MM)
@@ -70,8 +70,7 @@ class Mni152Volume(SegmentationBuilder):
     name = "mni152_volume"
     PAGE, LICENSE, CITATION = Mni152.PAGE, Mni152.LICENSE, Mni152.CITATION
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         del files
         brain = load_brain(RESOLUTION_MM)
@@ -124,4 +123,4 @@ def _window(brain: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
 
 
 def _block(brain: Brain, where: tuple[int | slice, slice, slice]) -> Pair:
-    return brain.images[where], brain.labels[where]
+    return Pair(brain.images[where], brain.labels[where])

@@ -102,7 +102,7 @@ def _mask_of(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int
             colours = np.unique(values.reshape(-1, values.shape[-1]), axis=0)
             raise DatasetError(
                 f"{path}: is a colour picture with {listed([tuple(colour.tolist()) for colour in colours])}; "
-                "save class numbers 0, 1, ... as a grey or palette PNG"
+                "name them in classes.json, or save class numbers 0, 1, ... as a grey or palette PNG"
             )
         values = values[..., :1]
     if values.shape[-1] != 1:
@@ -135,6 +135,18 @@ def read_colour_mask(path: pathlib.Path) -> npt.NDArray[np.uint8]:
             f"{path}: must hold 8-bit colours, got {values.dtype} with {values.shape[-1]} channels; save it as RGB PNG"
         )
     return np.broadcast_to(values, (*values.shape[:-1], 3)).copy()
+
+
+def is_coloured(path: pathlib.Path) -> bool:
+    """Whether a mask is a picture of three channels, and not of one or with a palette.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DatasetError: If it cannot be read.
+    """
+    return not is_nifti(path) and _numbers(path, mask=True).shape[-1] == 3
 
 
 def read_spacing(path: pathlib.Path) -> tuple[float, ...] | None:
@@ -178,11 +190,7 @@ def read_pair(
         image, mask = _image_of(image_path, voxels), _mask_of(mask_path, classes)
     else:
         image, mask = read_image(image_path), read_mask(mask_path)
-    if image.shape[:-1] != mask.shape:
-        raise DatasetError(
-            f"{mask_path}: is {size(mask.shape)}, but its image {image_path} is {size(image.shape[:-1])}; "
-            "draw the mask on the image's own pixels"
-        )
+    check_sizes(image_path, image, mask_path, mask)
     if volumes and not np.allclose(affine, other, rtol=0.0, atol=_AFFINE_TOLERANCE_MM):
         raise DatasetError(
             f"{mask_path}: its affine differs from that of its image {image_path}; resample it to the image"
@@ -195,6 +203,27 @@ def read_pair(
             "the image, or correct its header"
         )
     return image, mask
+
+
+def check_sizes(
+    image_path: pathlib.Path, image: npt.NDArray[Any], mask_path: pathlib.Path, mask: npt.NDArray[Any]
+) -> None:
+    """Refuses a mask that was not drawn on its image.
+
+    Args:
+        image_path: The image's file.
+        image: `[*shape, channels]`.
+        mask_path: The mask's file.
+        mask: `[*shape]`.
+
+    Raises:
+        DatasetError: If their shapes differ.
+    """
+    if image.shape[:-1] != mask.shape:
+        raise DatasetError(
+            f"{mask_path}: is {size(mask.shape)}, but its image {image_path} is {size(image.shape[:-1])}; "
+            "draw the mask on the image's own pixels"
+        )
 
 
 def full_scale(dtype: npt.DTypeLike) -> int:

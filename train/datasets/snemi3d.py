@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import find_boundaries
 
-from train.datasets.builder import Contents, Files, Pair, Record, SegmentationBuilder
+from train.datasets.builder import SegmentationBuilder
+from train.datasets.contents import Contents, Files, Pair, Record
 from train.datasets.stacks import read_stacks
 
 
@@ -28,8 +29,7 @@ class Snemi3d(SegmentationBuilder):
     """
     PATTERNS = (("train-input.tif", "train-labels.tif"),)
 
-    @classmethod
-    def plan(cls, files: Files) -> Contents:
+    def plan(self, files: Files) -> Contents:
         """See the base class."""
         images, instances = read_stacks(*(paths[0] for paths in files.values()))
         records = [
@@ -40,7 +40,7 @@ class Snemi3d(SegmentationBuilder):
 
 
 def _slice_of_instances(image: npt.NDArray[np.generic], instances: npt.NDArray[np.integer]) -> Pair:
-    return image[..., None], membranes(instances)
+    return Pair(image[..., None], membranes(instances))
 
 
 def membranes(instances: npt.NDArray[np.integer]) -> npt.NDArray[np.uint8]:

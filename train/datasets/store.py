@@ -20,7 +20,8 @@ import tensorflow_datasets as tfds
 
 from train.atomic_files import locked
 from train.datasets.builder import SegmentationBuilder, fingerprint
-from train.datasets.dataset import Example, ImageFacts, facts_of
+from train.datasets.contents import AS_IS, Reading
+from train.datasets.dataset import WHITE, Example, ImageFacts, facts_of
 from train.datasets.drive import Drive
 from train.datasets.folder import Folder
 from train.datasets.glas import Glas
@@ -47,12 +48,15 @@ class SegmentationDataset:
         path: The prepared files; another folder whenever the images have changed.
         name: Name of the data set.
         classes: Number of classes.
+        class_names: Name of each class, its number where it has no other.
+        class_colours: Of each class, as `#rrggbb`; none where the data set says nothing of them.
+        white: What stands for 1 in the set's files of 16 bits.
         channels: Channels of every image.
         spatial_dims: 2 for images, 3 for volumes.
         names: Name of each example.
         original_splits: Part of the original set that each example comes from, empty where there is none.
         facts: Everything recorded with the data, such as the seed of a draw.
-        images: Shape, mean and variance of each image.
+        images: What is known of each image without reading it.
         checksum: Of every pixel of the images and labels.
     """
 
@@ -67,6 +71,9 @@ class SegmentationDataset:
         self.name: str = builder.info.name
         self.facts: dict[str, Any] = dict(builder.info.metadata)
         self.classes: int = self.facts["classes"]
+        self.class_names: tuple[str, ...] = tuple(self.facts["class_names"] or map(str, range(self.classes)))
+        self.class_colours: tuple[str, ...] = tuple(self.facts["class_colours"])
+        self.white: int = self.facts.get("white", WHITE)
         self.channels: int = self.facts["channels"]
         self.spatial_dims: int = self.facts["spatial_dims"]
         self.names: tuple[str, ...] = tuple(self.facts["names"])
@@ -74,7 +81,7 @@ class SegmentationDataset:
         complete = json.loads((path / _COMPLETE).read_text())
         self.checksum: int = complete["checksum"]
         self.images = tuple(
-            ImageFacts(*(tuple(values[name]) for name in ImageFacts._fields)) for values in complete["images"]
+            ImageFacts(*(value if value is None else tuple(value) for value in values)) for values in complete["images"]
         )
         self._examples = _source(builder)
 
@@ -88,12 +95,15 @@ class SegmentationDataset:
         place = operator.index(index)
         if not -len(self) <= place < len(self):
             raise IndexError(f"{self.name} has {len(self)} images, got index {place}")
-        example = self._examples[place % len(self)]
-        return Example(example["name"].decode(), to_unit_range(example["image"]), example["label"].astype(np.int32))
+        return _example(self._examples[place % len(self)])
 
 
 def prepare(
-    name: str, *, data_dir: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    reading: Reading = AS_IS,
 ) -> pathlib.Path:
     """Writes the array_record files of a data set, unless they are there.
 
@@ -102,6 +112,7 @@ def prepare(
         data_dir: Folder for the prepared files.
         source: Folder with the original archive; for "folder", the one with `images/` and `masks/`. None takes what was
             prepared last.
+        reading: How a folder of one's own is read.
 
     Returns:
         Folder of the prepared files.
@@ -114,11 +125,12 @@ def prepare(
         raise DatasetError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     builder_class, home = DATASETS[name], pathlib.Path(data_dir).expanduser().resolve() / name
     if source is None and builder_class.PATTERNS:
-        return _prepared_last(builder_class, home)
+        return _prepared_last(builder_class, home, reading)
     origin = "" if source is None else str(pathlib.Path(source).expanduser().resolve())
     try:
-        files = builder_class.find_files(pathlib.Path(origin)) if builder_class.PATTERNS else {}
-        state = fingerprint(files)
+        builder_class.check_reading(reading)
+        files = builder_class.find_files(pathlib.Path(origin), reading) if builder_class.PATTERNS else {}
+        state = fingerprint(files, reading)
     except OSError as error:
         raise DatasetError(f"{origin}: cannot be read ({error.strerror}); check its permissions") from error
     target = home / state / str(builder_class.VERSION)
@@ -127,7 +139,8 @@ def prepare(
             home.mkdir(parents=True, exist_ok=True)
             with locked(home / ".lock"):
                 if not _is_complete(target):  # another process may have been at it
-                    _write(builder_class(files=files, source=origin, data_dir=home / _STAGING), home, target)
+                    builder = builder_class(files=files, source=origin, data_dir=home / _STAGING, reading=reading)
+                    _write(builder, home, target)
         except (OSError, RuntimeError) as error:  # array_record raises the latter, for a full disk too
             raise DatasetError(
                 f"{home}: cannot write the prepared images ({error}); choose another --data.folder or make room"
@@ -136,7 +149,11 @@ def prepare(
 
 
 def open_dataset(
-    name: str, *, data_dir: str | os.PathLike[str], source: str | os.PathLike[str] | None = None
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str],
+    source: str | os.PathLike[str] | None = None,
+    reading: Reading = AS_IS,
 ) -> SegmentationDataset:
     """Opens a data set, and prepares it first where that is needed.
 
@@ -144,6 +161,7 @@ def open_dataset(
         name: Name in `DATASETS`.
         data_dir: Folder for the prepared files.
         source: As in `prepare`.
+        reading: As in `prepare`.
 
     Returns:
         The data set.
@@ -151,7 +169,7 @@ def open_dataset(
     Raises:
         DatasetError: As `prepare`.
     """
-    return SegmentationDataset(prepare(name, data_dir=data_dir, source=source))
+    return SegmentationDataset(prepare(name, data_dir=data_dir, source=source, reading=reading))
 
 
 def _write(builder: SegmentationBuilder, home: pathlib.Path, target: pathlib.Path) -> None:
@@ -176,13 +194,19 @@ def _source(builder: tfds.core.DatasetBuilder) -> Sequence[Mapping[str, Any]]:
     return builder.as_data_source("+".join(sorted(builder.info.splits)))
 
 
+def _example(stored: Mapping[str, Any]) -> Example:
+    image, label = to_unit_range(stored["image"]), stored["label"].astype(np.int32)
+    return Example(stored["name"].decode(), image, label, stored["where"].astype(np.bool_))
+
+
 def _look_through(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
     """Checksum of the examples that were written, and the facts of each."""
     checksum, images = 0, []
-    for example in _source(builder):
-        for part in (example["name"], example["image"].tobytes(), example["label"].tobytes()):
+    facts: Any = builder.info.metadata
+    for stored, spacing in zip(_source(builder), facts["spacings"], strict=True):
+        for part in (stored["name"], *(stored[name].tobytes() for name in ("image", "label", "where"))):
             checksum = zlib.crc32(part, checksum)
-        images.append(facts_of(to_unit_range(example["image"]))._asdict())
+        images.append(facts_of(_example(stored), classes=facts["classes"], spacing=spacing))
     return {"checksum": checksum, "images": images}
 
 
@@ -194,14 +218,20 @@ def _is_complete(path: pathlib.Path) -> bool:
         return False
 
 
-def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path) -> pathlib.Path:
+def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path, reading: Reading) -> pathlib.Path:
+    def facts(path: pathlib.Path) -> dict[str, Any]:
+        return json.loads((path / "metadata.json").read_text())
+
     found = [path for path in home.glob(f"*/{builder_class.VERSION}") if _is_complete(path)]
+    # As JSON has it, where tuples are lists.
+    wanted = json.loads(json.dumps(reading._asdict()))
+    found = [path for path in found if facts(path)["reading"] == wanted]
     if not found:
         raise DatasetError(
             f"{builder_class.name} is not prepared in {home.parent}; run\n"
             f"  python -m train.prepare {builder_class.name} --source FOLDER\n{builder_class.about()}"
         )
-    sources = sorted({json.loads((path / "metadata.json").read_text())["source"] for path in found})
+    sources = sorted({facts(path)["source"] for path in found})
     if len(sources) > 1:
         raise DatasetError(f"{home} holds data prepared from {' and '.join(sources)}; say which with --source")
     return max(found, key=lambda path: (path / _COMPLETE).stat().st_mtime_ns)

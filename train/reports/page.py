@@ -14,6 +14,7 @@ from train.reports.significance import LEVEL
 from train.reports.tables import (
     Difference,
     cell,
+    class_lines,
     differences,
     failures,
     is_best,
@@ -23,7 +24,7 @@ from train.reports.tables import (
     scores_of,
     seconds,
 )
-from train.scores import FURTHER, TABLE_1, Score
+from train.scores import BY_CLASS, FURTHER, TABLE_1, Score
 
 EXAMPLES = 3
 """Images of which the page shows the panels of every run."""
@@ -53,7 +54,7 @@ def page(rows: Sequence[Row], command: str = "") -> str:
     """
     shared = shared_settings(rows)
     tests = differences(rows)
-    further = scores_of(rows, FURTHER)
+    table_1, further = scores_of(rows, TABLE_1), scores_of(rows, FURTHER)
     losses = list(dict.fromkeys(row.loss for row in rows))
     models = [_NETWORKS.get(model, model) for model in dict.fromkeys(row.model for row in rows)]
     dataset = shared.get("data.dataset", "")
@@ -63,14 +64,16 @@ def page(rows: Sequence[Row], command: str = "") -> str:
         title=f"{len(losses)} losses on {dataset}" if len(losses) > 1 else f"{losses[0]} on {dataset}",
         subtitle=f"{', '.join(losses)}; {', '.join(models)}",
         failures=failures(rows),
-        table_1=TABLE_1,
-        score_lines=_score_lines(rows, TABLE_1),
+        table_1=table_1,
+        score_lines=_score_lines(rows, table_1),
         note=note(rows),
         further=further,
         further_lines=_score_lines(rows, further),
-        charts=[chart for column in TABLE_1 if (chart := _chart(rows, column))],
-        fold_header=_fold_header([*TABLE_1, *further]),
-        fold_lines=_fold_lines(rows, [*TABLE_1, *further]),
+        class_header=["class", "loss", "network", "images", *(score.of_class for score in BY_CLASS)],
+        class_lines=_class_lines(rows),
+        charts=[chart for column in table_1 if (chart := _chart(rows, column))],
+        fold_header=_fold_header([*table_1, *further]),
+        fold_lines=_fold_lines(rows, [*table_1, *further]),
         verdicts=_verdicts(tests),
         test_header=["losses", "score", "mean difference", "95 % interval", "n", "p", "p, Holm", "verdict"],
         test_lines=_test_lines(tests),
@@ -95,6 +98,19 @@ def _score_lines(rows: Sequence[Row], columns: Sequence[Score]) -> list[dict[str
         return {"mean": mean, "deviation": deviation, "best": is_best(row, rows, column)}
 
     return [{"row": row, "cells": [shown(row, column) for column in columns], "seconds": seconds(row)} for row in rows]
+
+
+def _class_lines(rows: Sequence[Row]) -> list[list[str]]:
+    return [
+        [
+            line.name,
+            line.row.loss,
+            line.row.model,
+            str(line.images),
+            *(Markup("<b>{}</b>").format(text) if best else text for text, best in line.cells),
+        ]
+        for line in class_lines(rows)
+    ]
 
 
 def _fold_header(columns: Sequence[Score]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from train.runs.folder import RunFolder
-from train.scores import TABLE_1
+from train.scores import VALIDATION
 from train.settings import SHOWN_ONLY, differing
 from train.variants import parse_variant
 
@@ -55,6 +55,11 @@ class Run(NamedTuple):
     settings: dict[str, Any]
     result: dict[str, Any]
     images: dict[str, dict[str, float]]
+
+    @property
+    def images_with(self) -> dict[str, int]:
+        """Of more than two classes, in how many test images each is; none of two."""
+        return self.result.get("images_with", {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +127,7 @@ def _read_run(key: RunKey) -> Run:
         found = (result["model"], result["loss"], Part(result["seed"], result["fold"]))
         images = folder.read_scores("test")
         expected = result["images"]
-        names = [score.name for score in TABLE_1]
-        names += [name for name in result["mean"] if name not in names]
+        names = dict.fromkeys([VALIDATION[0], *result["mean"]])
         lacking = [name for name in names if not all(name in scores for scores in (result["mean"], *images.values()))]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"cannot read the result in {folder}: {type(error).__name__}: {error}") from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from train.reports.results import Part, Row
 from train.reports.significance import PairedTest, holm, paired_t_test
-from train.scores import SCORES, TABLE_1, Score
+from train.scores import BY_CLASS, SCORES, TABLE_1, Score, deviation_of, mean_of
 
 REFERENCE_LOSS = "ce"
 """What the other losses are compared with, if it is there."""
@@ -37,6 +37,49 @@ class Difference(NamedTuple):
     corrected: float
 
 
+def class_names(rows: Sequence[Row]) -> list[str]:
+    """The classes that have scores by themselves, where there are more than two."""
+    return list(dict.fromkeys(name for row in rows for run in row.runs.values() for name in run.images_with))
+
+
+def class_columns(rows: Sequence[Row]) -> dict[str, list[Score]]:
+    """The columns of each of those classes; class 0 has those of overlap alone."""
+    names = class_names(rows)
+    found: dict[str, list[Score]] = {name: [] for name in names}
+    for score in BY_CLASS:
+        for name, column in score.by_class(names):
+            found[name].append(column)
+    return found
+
+
+class ClassLine(NamedTuple):
+    """The scores of a class by a loss.
+
+    Attributes:
+        name: the class's.
+        row: the loss.
+        images: how many test images have the class, in their label or in what was predicted.
+        cells: its scores as tables show them, in the order of `BY_CLASS`, and whether each is best of all losses.
+    """
+
+    name: str
+    row: Row
+    images: int
+    cells: list[tuple[str, bool]]
+
+
+def class_lines(rows: Sequence[Row]) -> list[ClassLine]:
+    """Class by class, the scores of every row; none where there are two classes."""
+    lines = []
+    for name, columns in class_columns(rows).items():
+        for row in rows:
+            images = sum(run.images_with.get(name, 0) for run in row.runs.values())
+            cells = [(cell(row, column), is_best(row, rows, column)) for column in columns]
+            cells += [("", False)] * (len(BY_CLASS) - len(cells))
+            lines.append(ClassLine(name, row, images, cells))
+    return lines
+
+
 def scores_of(rows: Sequence[Row], wanted: Sequence[Score] = SCORES) -> list[Score]:
     """Those of the wanted scores that every run has."""
     runs = [run for row in rows for run in row.runs.values()]
@@ -44,12 +87,14 @@ def scores_of(rows: Sequence[Row], wanted: Sequence[Score] = SCORES) -> list[Sco
 
 
 def over_folds(row: Row, column: Score) -> tuple[float, float] | None:
-    """Mean and sample standard deviation over folds and seeds (NaN for one run); None where one failed."""
-    if row.failed:
+    """Mean and sample standard deviation over folds and seeds that have the score (NaN for one run).
+
+    None where a run failed, or none has it: a class that is in no image.
+    """
+    values = [run.result["mean"][column.name] for run in row.runs.values() if column.name in run.result["mean"]]
+    if row.failed or not values:
         return None
-    values = [run.result["mean"][column.name] for run in row.runs.values()]
-    with np.errstate(invalid="ignore"):  # a score that is infinite in one fold has no deviation
-        return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return mean_of(values), deviation_of(values) if len(values) > 1 else float("nan")
 
 
 def cell(row: Row, column: Score) -> str:
@@ -87,6 +132,7 @@ def note(rows: Sequence[Row]) -> str:
     seeds = len({part.seed for part in parts})
     folds = len({part.fold for part in parts})
     images = {name for row in rows for run in row.runs.values() for name in run.images}
+    units = {run.result.get("length_unit", "pixels") for row in rows for run in row.runs.values()}
     over = f"over {folds} folds" if folds > 1 else f"of fold {parts[0].fold} alone"
     if seeds > 1:
         over += f" and {seeds} seeds"
@@ -95,7 +141,8 @@ def note(rows: Sequence[Row]) -> str:
     spread = "Mean ± sample standard deviation" if len(parts) > 1 else "Mean"
     return (
         f"{spread} {over} ({len(images)} test images). ↑ more is better, ↓ less is better; "
-        "best in bold. VI in bits, HD (modified Hausdorff) in pixels. Seconds: training of one fold."
+        f"best in bold. VI in bits, HD (modified Hausdorff) in {' or '.join(sorted(units))}. "
+        "Seconds: training of one fold."
     )
 
 
@@ -117,14 +164,31 @@ def markdown(rows: Sequence[Row]) -> str:
     Returns:
         Text that ends with a newline.
     """
-    header = ["loss", "network", *(column.heading for column in TABLE_1), "seconds"]
-    lines = [header, ["---", "---", *["---:"] * (len(TABLE_1) + 1)]]
+    columns = scores_of(rows, TABLE_1)
+    lines = [["loss", "network", *(column.heading for column in columns), "seconds"]]
     for row in rows:
-        scores = [f"**{cell(row, m)}**" if is_best(row, rows, m) else cell(row, m) for m in TABLE_1]
+        scores = [_bold(cell(row, column), is_best(row, rows, column)) for column in columns]
         lines.append([row.loss, row.model, *scores, seconds(row)])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = f"{_table(lines, names=2)}\n\n{note(rows)}\n"
+    if of_classes := class_lines(rows):
+        lines = [["class", "loss", "network", "images", *(score.of_class for score in BY_CLASS)]]
+        for line in of_classes:
+            cells = [_bold(*shown) for shown in line.cells]
+            lines.append([line.name, line.row.loss, line.row.model, str(line.images), *cells])
+        text += f"\nBy class, over the images that have it:\n\n{_table(lines, names=3)}\n"
     failed = "".join(f"\n- failed: {sentence}" for sentence in failures(rows))
-    return f"{table}\n\n{note(rows)}\n" + (f"{failed}\n" if failed else "")
+    return text + (f"{failed}\n" if failed else "")
+
+
+def _bold(text: str, best: bool) -> str:
+    return f"**{text}**" if best else text
+
+
+def _table(lines: Sequence[Sequence[str]], *, names: int) -> str:
+    """Markdown of a header and lines; the first columns are names, the others numbers."""
+    header, *others = lines
+    rule = [*["---"] * names, *["---:"] * (len(header) - names)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, rule, *others))
 
 
 def csv_text(rows: Sequence[Row]) -> str:
@@ -136,7 +200,7 @@ def csv_text(rows: Sequence[Row]) -> str:
     Returns:
         CSV with a header; empty cells where a run failed.
     """
-    columns = scores_of(rows)
+    columns = _all_columns(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -147,7 +211,7 @@ def csv_text(rows: Sequence[Row]) -> str:
             values: list[Any] = [""] * (len(columns) + 3)
             if part in row.runs:
                 result = row.runs[part].result
-                values = [result["mean"][column.name] for column in columns]
+                values = [result["mean"].get(column.name, "") for column in columns]
                 values += [result["seconds"], result["best_epoch"], result["images"]]
             writer.writerow([row.loss, row.model, part.seed, part.fold, *values])
         for number, name in enumerate(("mean", "deviation")):
@@ -157,22 +221,27 @@ def csv_text(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
+def _all_columns(rows: Sequence[Row]) -> list[Score]:
+    return [*scores_of(rows), *(column for columns in class_columns(rows).values() for column in columns)]
+
+
 def images_csv_text(rows: Sequence[Row]) -> str:
     """The scores of every test image of every complete run, in full precision, from which all else can be computed."""
-    columns = scores_of(rows)
+    columns = _all_columns(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["loss", "network", "seed", "fold", "image", *(column.name for column in columns)])
     for row in rows:
         for part, run in sorted(row.runs.items()):
             for name, scores in run.images.items():
-                values = [scores[column.name] for column in columns]
+                known = {column: value for column, value in scores.items() if not np.isnan(value)}
+                values = [known.get(column.name, "") for column in columns]
                 writer.writerow([row.loss, row.model, part.seed, part.fold, name, *values])
     return text.getvalue()
 
 
 def differences(
-    rows: Sequence[Row], columns: Sequence[Score] = TABLE_1, reference: str = REFERENCE_LOSS
+    rows: Sequence[Row], columns: Sequence[Score] | None = None, reference: str = REFERENCE_LOSS
 ) -> list[Difference]:
     """Paired t-tests over the test images of all folds: each loss against the reference, with the same network.
 
@@ -180,12 +249,13 @@ def differences(
 
     Args:
         rows: as returned by `read_rows`.
-        columns: which scores.
+        columns: which scores; None for those of Table 1.
         reference: loss that the others are compared with; the first one where it is not there.
 
     Returns:
         The tests in the order of rows and columns; p-values are corrected for the number of them all.
     """
+    columns = scores_of(rows, TABLE_1) if columns is None else columns
     pairs = []
     for model in dict.fromkeys(row.model for row in rows):
         whole = [row for row in rows if row.model == model and not row.failed]
@@ -206,4 +276,4 @@ def _images(row: Row, order: Row, column: Score) -> list[float]:
     for run in row.runs.values():
         for name, of_image in run.images.items():
             scores[name].append(of_image[column.name])
-    return [float(np.mean(of_seeds)) for of_seeds in scores.values()]
+    return [mean_of(of_seeds) for of_seeds in scores.values()]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from train.batches.standardisation import ChannelStatistics
-from train.datasets import Dataset
+from train.datasets import WHITE, Dataset
 
 
 class DataFacts(NamedTuple):
@@ -17,6 +17,9 @@ class DataFacts(NamedTuple):
         classes: number of classes.
         channels: channels of every image.
         spatial_dims: 2 for images, 3 for volumes.
+        class_names: name of each class.
+        class_colours: of each class, as `#rrggbb`; none where the data set says nothing of them.
+        white: what stands for 1 in files of 16 bits.
     """
 
     checksum: int
@@ -24,17 +27,29 @@ class DataFacts(NamedTuple):
     classes: int
     channels: int
     spatial_dims: int
+    class_names: tuple[str, ...]
+    class_colours: tuple[str, ...]
+    white: int
 
     @classmethod
     def of(cls, dataset: Dataset, statistics: ChannelStatistics) -> "DataFacts":
         """Those of a data set, and of what its images are standardised with."""
-        return cls(dataset.checksum, statistics, dataset.classes, dataset.channels, dataset.spatial_dims)
+        return cls(
+            checksum=dataset.checksum,
+            statistics=statistics,
+            classes=dataset.classes,
+            channels=dataset.channels,
+            spatial_dims=dataset.spatial_dims,
+            class_names=tuple(dataset.class_names),
+            class_colours=tuple(dataset.class_colours),
+            white=dataset.white,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The facts as JSON can hold them."""
-        mean, deviation = (values.tolist() for values in self.statistics)
-        numbers = {name: value for name, value in self._asdict().items() if name != "statistics"}
-        return {"mean": mean, "deviation": deviation, **numbers}
+        mean, deviation, by_image = self.statistics
+        others = {name: value for name, value in self._asdict().items() if name != "statistics"}
+        return {"mean": mean.tolist(), "deviation": deviation.tolist(), "by_image": by_image, **others}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "DataFacts":
@@ -43,6 +58,16 @@ class DataFacts(NamedTuple):
         Raises:
             KeyError, TypeError, ValueError: they are damaged.
         """
-        statistics = ChannelStatistics(np.array(values["mean"], np.float32), np.array(values["deviation"], np.float32))
-        numbers = (int(values[name]) for name in ("classes", "channels", "spatial_dims"))
-        return cls(values["checksum"], statistics, *numbers)
+        mean, deviation = (np.array(values[name], np.float32) for name in ("mean", "deviation"))
+        classes, channels, spatial_dims = (int(values[name]) for name in ("classes", "channels", "spatial_dims"))
+        # Runs of earlier versions do not have what follows.
+        return cls(
+            checksum=values["checksum"],
+            statistics=ChannelStatistics(mean, deviation, bool(values.get("by_image"))),
+            classes=classes,
+            channels=channels,
+            spatial_dims=spatial_dims,
+            class_names=tuple(values.get("class_names") or map(str, range(classes))),
+            class_colours=tuple(values.get("class_colours", ())),
+            white=int(values.get("white", WHITE)),
+        )

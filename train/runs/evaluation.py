@@ -1,20 +1,20 @@
 """Scores of a trained network, image by image, and pictures of it.
 
-With more than two classes mIoU and mDice are means over all of them; every other score is the mean over the classes 1 and
-up, each taken as the foreground by itself.
+With more than two classes each has its scores, too, over the images that have it.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from train.batches.batch import image_sides, one_of
+from train.batches.batch import one_of, unpadded
 from train.batches.pipeline import Loading, evaluation_batches
+from train.datasets import known_spacing
 from train.runs import parallel
 from train.runs.checkpoints import CheckpointError, Checkpoints, Restored
 from train.runs.folder import ResultFolder, RunError, RunFolder
@@ -22,7 +22,7 @@ from train.runs.logs import read_metrics
 from train.runs.panels import panel_batch, panels_of
 from train.runs.setup import Setup, initial_state
 from train.runs.steps import TrainState, predicted_classes
-from train.scores import SCORES, Classes
+from train.scores import BY_CLASS, Classes, deviation_of, mean_of, score_image
 
 Part = Literal["test", "validation", "train"]
 Choice = Literal["best", "latest"]
@@ -66,7 +66,8 @@ def evaluate_run(
     Returns:
         What `result.json` holds: `dataset`, `model`, `loss`, `fold`, `folds`, `seed`, `part`, `checkpoint`, its `step` and
         `epoch` (from 1, of `epochs`), `best_epoch` of the training until then, `seconds` of the training so far, `images`
-        (how many), `mean` and `deviation` (of a sample; 0 for one image) of each score over the images, and
+        (how many), `length_unit` of the scores that are lengths, `mean` and `deviation` (of a sample; 0 for one image) of
+        each score over the images that have it, `images_with` (of more than two classes, how many images have each), and
         `evaluation_seconds`. Empty in processes other than the first.
 
     Raises:
@@ -80,11 +81,19 @@ def evaluate_run(
     config, indices = setup.config, getattr(setup.split, part)
     step = int(restored.state.step)
     state = restored.state
+    dataset, class_names = setup.dataset, setup.dataset.class_names
     rows = {
-        name: score_image(*classes, classes=setup.dataset.classes)
-        for name, *classes in _predictions(setup, state, indices)
+        prediction.name: score_image(
+            prediction.classes,
+            prediction.label,
+            where=prediction.where,
+            class_names=class_names,
+            spacing=known_spacing(dataset, int(index)),
+        )
+        for index, prediction in zip(indices, _predictions(setup, state, indices), strict=True)
     }
     columns = {score: [row[score] for row in rows.values()] for score in next(iter(rows.values()))}
+    known = {score: values for score, values in columns.items() if not np.isnan(values).all()}
     result = {
         "dataset": config.data.dataset,
         "model": config.model.name,
@@ -100,9 +109,15 @@ def evaluate_run(
         "best_epoch": restored.position.best.get("epoch"),
         "seconds": _training_seconds(folder),
         "images": len(rows),
-        "mean": {score: float(np.mean(values)) for score, values in columns.items()},
-        "deviation": {score: float(np.std(values, ddof=min(len(values) - 1, 1))) for score, values in columns.items()},
+        "length_unit": "pixels" if known_spacing(dataset, 0) is None else "mm",
+        "mean": {score: mean_of(values) for score, values in known.items()},
+        "deviation": {score: deviation_of(values) for score, values in known.items()},
     }
+    if dataset.classes > 2:
+        result["images_with"] = {
+            name: int(np.count_nonzero(~np.isnan(columns[column.name])))
+            for name, column in BY_CLASS[0].by_class(class_names)
+        }
     try:
         output.write_scores(part, rows)
         _draw(setup, state, indices, output, f"epoch {result['epoch']}")
@@ -114,20 +129,6 @@ def evaluate_run(
     return result
 
 
-def score_image(predicted: Classes, label: Classes, *, classes: int) -> dict[str, float]:
-    """All scores of one image.
-
-    Args:
-        predicted: classes `[*shape]`.
-        label: as `predicted`.
-        classes: how many there are.
-
-    Returns:
-        Name of each score -> value.
-    """
-    return {score.name: score.of_image(predicted, label, classes) for score in SCORES}
-
-
 def score_table(result: Mapping[str, Any]) -> str:
     """Lines that show what `evaluate_run` returns."""
     title = (
@@ -135,8 +136,29 @@ def score_table(result: Mapping[str, Any]) -> str:
         f"{result['model']} with {result['loss']}, {result['checkpoint']} checkpoint "
         f"(epoch {result['epoch']} of {result['epochs']})"
     )
-    lines = [f"  {name:12}{mean:10.4f} +- {result['deviation'][name]:.4f}" for name, mean in result["mean"].items()]
+    images_with = result.get("images_with", {})
+    columns = {score: score.by_class([*images_with]) for score in BY_CLASS if images_with}
+    apart = {column.name for of_score in columns.values() for _, column in of_score}
+    overall = [name for name in result["mean"] if name not in apart]
+    lines = [f"  {name:12}{result['mean'][name]:10.4f} +- {result['deviation'][name]:.4f}" for name in overall]
+    if images_with:
+        widest = max(map(len, images_with))
+        lines.append(f"  {'class':{widest}} images" + "".join(f"{score.of_class:>13}" for score in columns))
+        for name, images in images_with.items():
+            cells = [dict(of_score).get(name) for of_score in columns.values()]
+            values = [result["mean"].get(column.name) if column else None for column in cells]
+            shown = "".join(f"{'-':>13}" if value is None else f"{value:13.4f}" for value in values)
+            lines.append(f"  {name:{widest}} {images:6}{shown}")
     return "\n".join([title, *lines])
+
+
+class _Prediction(NamedTuple):
+    """Of one image, at its own size: predicted classes, label and where that is known, `[*shape]`."""
+
+    name: str
+    classes: Classes
+    label: Classes
+    where: npt.NDArray[np.bool_]
 
 
 def _restore(setup: Setup, folder: RunFolder, choice: Choice) -> Restored:
@@ -160,8 +182,8 @@ def _training_seconds(folder: RunFolder) -> float | None:
         return None
 
 
-def _predictions(setup: Setup, state: TrainState, indices: Sequence[int]) -> Iterator[tuple[str, Classes, Classes]]:
-    """Name, predicted classes and label of each image, at its own size."""
+def _predictions(setup: Setup, state: TrainState, indices: Sequence[int]) -> Iterator[_Prediction]:
+    """One for each image, in their order."""
     predict = parallel.parallel_predict_step(setup.network)
     everywhere = parallel.replicate(state)
     loading = Loading(setup.statistics, parallel.rounded_up(setup.config.batch_size))
@@ -174,8 +196,9 @@ def _predictions(setup: Setup, state: TrainState, indices: Sequence[int]) -> Ite
             predicted = predicted_classes(split.reshape(-1, *split.shape[2:]))
             for place, name in enumerate(batch.names):
                 if name:
-                    sides = image_sides(batch.where[place])
-                    yield name, predicted[place][sides], batch.labels[place][sides]
+                    sides = unpadded(batch, place)
+                    arrays = (array[place][sides] for array in (predicted, batch.labels, batch.where))
+                    yield _Prediction(name, *arrays)
                     bar.update()
 
 
@@ -187,12 +210,4 @@ def _draw(setup: Setup, state: TrainState, indices: npt.NDArray[np.int64], outpu
     title = f"{config.data.dataset}, {config.model.name}, {config.loss.name}, fold {config.data.fold}, {epoch}"
     on_device = jax.device_put(state)
     for place, name in enumerate(batch.names):
-        picture = panels_of(
-            on_device,
-            one_of(batch, place),
-            network=setup.network,
-            phase=setup.phases[-1],
-            statistics=setup.statistics,
-            title=title,
-        )
-        output.write_panel(name, picture)
+        output.write_panel(name, panels_of(on_device, one_of(batch, place), setup, setup.phases[-1], title=title))

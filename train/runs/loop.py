@@ -185,14 +185,8 @@ class _Loop:
             return
         phase = phase_at(epoch, self.setup.phases)
         with bar.compiling(f"the pictures of {phase.name}"):
-            picture = panels_of(
-                parallel.to_host(self.state).replace(optimizer=()),
-                self.shown,
-                network=self.setup.network,
-                phase=phase,
-                statistics=self.setup.statistics,
-                title=f"validation after epoch {epoch + 1}",
-            )
+            state = parallel.to_host(self.state).replace(optimizer=())
+            picture = panels_of(state, self.shown, self.setup, phase, title=f"validation after epoch {epoch + 1}")
         self.logs.picture(self.step, "validation", picture)
 
     def _save(self, score: float | None) -> None:

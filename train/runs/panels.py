@@ -7,12 +7,11 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from train.batches.batch import Batch, one_of, step_arrays
+from train.batches.batch import Batch, one_of, step_arrays, unpadded
 from train.batches.pipeline import Loading, evaluation_batches
-from train.batches.standardisation import ChannelStatistics
 from train.datasets import Indices, largest_shape
 from train.runs.phases import Phase
-from train.runs.pictures import Picture, draw_panels
+from train.runs.pictures import Picture, Shown, draw_panels
 from train.runs.setup import Setup
 from train.runs.steps import Arrays, TrainState, evaluated_logits, predict_step
 
@@ -53,35 +52,27 @@ def panel_batch(setup: Setup, indices: Indices) -> Batch:
     return next(iter(evaluation_batches(setup.dataset, shown, loading, shape=shape, maps=setup.maps)))
 
 
-def panels_of(
-    state: TrainState, batch: Batch, *, network: nn.Module, phase: Phase, statistics: ChannelStatistics, title: str = ""
-) -> Picture:
+def panels_of(state: TrainState, batch: Batch, setup: Setup, phase: Phase, *, title: str = "") -> Picture:
     """Draws the images of a batch, one by one: each with the gradient of its own loss.
 
     Args:
         state: on one device or the host.
         batch: as `train.batches.pipeline` makes it; images that only fill it are left out.
-        network: a Flax module, see `train.models`.
+        setup: of the run, whose network and statistics are used.
         phase: whose loss is inspected, with its maps in the batch.
-        statistics: that the images were standardised with.
         title: above the picture.
     """
-    shown = [place for place, name in enumerate(batch.names) if name]
-    probabilities, gradients = [], []
-    for place in shown:
+    rows = []
+    for place, name in enumerate(batch.names):
+        if not name:
+            continue
         arrays = step_arrays(one_of(batch, place), phase.maps)
-        probability, gradient = _inspect(state, arrays, network=network, loss=phase.loss)
-        probabilities.append(np.asarray(probability)[0])
-        gradients.append(np.asarray(gradient)[0])
-    return draw_panels(
-        statistics.restore(batch.images[shown]),
-        batch.labels[shown],
-        batch.where[shown],
-        np.stack(probabilities),
-        np.stack(gradients),
-        [batch.names[place] for place in shown],
-        title=title,
-    )
+        probability, gradient = _inspect(state, arrays, network=setup.network, loss=phase.loss)
+        image = setup.statistics.restore(batch.images[place])
+        of_image = (image, batch.labels[place], batch.where[place], np.asarray(probability)[0], np.asarray(gradient)[0])
+        rows.append(Shown(name, *(array[unpadded(batch, place)] for array in of_image)))
+    dataset = setup.dataset
+    return draw_panels(rows, class_names=dataset.class_names, colours=dataset.class_colours, title=title)
 
 
 @functools.partial(jax.jit, static_argnames=("network", "loss"))

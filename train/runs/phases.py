@@ -32,21 +32,24 @@ class Phase(NamedTuple):
     terms: Terms | None = None
 
 
-def phases(config: LossConfig, spatial_dims: int) -> list[Phase]:
+def phases(config: LossConfig, spatial_dims: int, spacing: tuple[float, ...] | None = None) -> list[Phase]:
     """The phases of a run, in order; the first begins at epoch 0.
 
     Args:
         config: the loss's settings.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: from a pixel to the next along each axis, for losses that it means something to; None for 1.
     """
     loss = functools.partial(
         LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config.name, config.options)
     )
+    if spacing is not None and "spacing" in inspect.signature(loss).parameters:
+        loss = functools.partial(loss, spacing=spacing)
     maps = tuple(MAPS.get(config.name, ()))
     terms = None
     if config.name in CWMI:
         information = functools.partial(loss, ce_weight=0.0)
-        terms = Terms(information, inspect.signature(loss).parameters["levels"].default, spatial_dims)
+        terms = Terms(information, inspect.signature(loss).parameters["levels"].default, spatial_dims, spacing)
     whole = Phase(config.first_epochs, config.name, loss, maps, terms)
     if not config.first_epochs:
         return [whole]

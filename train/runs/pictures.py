@@ -1,7 +1,7 @@
 """Pictures of predictions: image, label, probability, errors and gradient side by side; no display is needed.
 
-A row an image. Of a volume the middle slice of its first axis is shown. Pixels outside `where` at the ends of the axes are
-cut off.
+A row an image. Of a volume the middle slice of its first axis is shown. What was added at the ends of the axes is cut off;
+pixels whose class is not known are grey.
 """
 
 import warnings
@@ -16,16 +16,16 @@ from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from cwmi_jax.metrics import mean_iou
-from train.batches.batch import image_sides
+from train.palette import class_colours
 from train.runs.steps import predicted_classes
+from train.scores import mean_iou
 
 # Okabe and Ito's palette: told apart by colour-blind readers, and all of them stand out from grey.
 FALSE_POSITIVE = "#E69F00"
 FALSE_NEGATIVE = "#56B4E9"
 WRONG_CLASS = "#CC79A7"
 TRUE_POSITIVE = "#FFFFFF"
-_CLASSES = ("#000000", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#999999")  # Others than those of errors.
+UNKNOWN = "#808080"
 
 _PANEL_INCHES = 2.8
 _DOTS_PER_INCH = 130
@@ -33,16 +33,39 @@ _DIMMED = 0.55  # Brightness of the image under the errors, so that they stand o
 _DECADES = 3  # Of the gradient below its greatest values.
 _FLATTEST, _TALLEST = 0.4, 2.5  # Height of a panel over its width, whatever its image's.
 _LETTER_INCHES = 0.095
+_LONGEST_NAME = 24  # Letters of a class in the legend.
 
 Picture = npt.NDArray[np.uint8]
 """`[H, W, 3]`, RGB."""
 
 
+class Shown(NamedTuple):
+    """What is shown of one image; of its own size.
+
+    Attributes:
+        name: the image's; long ones are cut.
+        image: `[*shape, channels]`, any scale: its 1st and its 99th percentile become black and white. Three channels are
+            red, green and blue; of other numbers the first is shown.
+        label: classes, `[*shape]`.
+        where: `[*shape]`, bool; False where the class is not known.
+        probability: `[*shape, C]`, C 1 for two classes. For more, the predicted class is shown, as bright as it is probable.
+        gradient: the loss's with respect to the logits, `[*shape, C]`; its norm over C is shown.
+    """
+
+    name: str
+    image: npt.NDArray[np.floating[Any]]
+    label: npt.NDArray[np.integer[Any]]
+    where: npt.NDArray[np.bool_]
+    probability: npt.NDArray[np.floating[Any]]
+    gradient: npt.NDArray[np.floating[Any]]
+
+
 class _View(NamedTuple):
-    """One row: 2-D, without padding; `place` says which slice it is, and `score` is the whole image's."""
+    """One row, 2-D; `place` says which slice it is, and `score` is the whole image's."""
 
     image: npt.NDArray[Any]
     label: npt.NDArray[Any]
+    where: npt.NDArray[np.bool_]
     probability: npt.NDArray[Any]
     predicted: npt.NDArray[Any]
     gradient: npt.NDArray[Any]
@@ -51,50 +74,51 @@ class _View(NamedTuple):
 
 
 def draw_panels(
-    images: npt.NDArray[np.floating[Any]],
-    labels: npt.NDArray[np.integer[Any]],
-    where: npt.NDArray[np.bool_],
-    probabilities: npt.NDArray[np.floating[Any]],
-    gradients: npt.NDArray[np.floating[Any]],
-    names: Sequence[str],
-    *,
-    title: str = "",
+    rows: Sequence[Shown], *, class_names: Sequence[str], colours: Sequence[str] = (), title: str = ""
 ) -> Picture:
     """Draws a row an image: image, label, probability, errors with the mIoU, size of the gradient.
 
     Args:
-        images: `[N, *shape, channels]`, any scale: the 1st and the 99th percentile of each become black and white. Three
-            channels are red, green and blue; of other numbers the first is shown.
-        labels: classes, `[N, *shape]`.
-        where: `[N, *shape]`; False where an image was padded.
-        probabilities: `[N, *shape, C]`, C 1 for two classes. For more, the predicted class is shown, as bright as it is
-            probable.
-        gradients: the loss's with respect to the logits, `[N, *shape, C]`; their norm over C is shown, in one logarithmic
-            scale for all rows whose upper end is the 99.5th percentile.
-        names: the images', N; long ones are cut.
+        rows: the images. Their gradients have one logarithmic scale, whose upper end is the 99.5th percentile.
+        class_names: of all classes; a legend says which colour is which of more than two.
+        colours: of all classes, as `#rrggbb`, if they are the user's own.
         title: above the rows.
 
     Raises:
         ValueError: no image.
     """
-    if not len(names):
-        raise ValueError("names must name one image at least, got none")
-    views = [_view(*row) for row in zip(images, labels, where, probabilities, gradients, strict=True)]
-    classes = max(probabilities.shape[-1], 2)
+    if not rows:
+        raise ValueError("rows must hold one image at least, got none")
+    classes = len(class_names)
+    palette = class_colours(classes, colours)
+    views = [_view(row, classes) for row in rows]
     heights = [np.clip(view.label.shape[0] / view.label.shape[1], _FLATTEST, _TALLEST) for view in views]
-    size = (5 * _PANEL_INCHES + 1.1, sum(heights) * _PANEL_INCHES + (1.2 if title else 0.9))
-    figure = Figure(figsize=size, dpi=_DOTS_PER_INCH, layout="compressed")
+    legend = _legend(class_names, unknown=any(not view.where.all() for view in views))
+    columns = 4
+    if classes > 2:
+        legend += [
+            _entry(colour / 255, _shortened(name, _LONGEST_NAME))
+            for colour, name in zip(palette, class_names, strict=True)
+        ]
+        columns = 6
+    # A line of the legend and the title are a quarter of an inch.
+    around = 0.65 + 0.25 * -(-len(legend) // columns) + (0.3 if title else 0.0)
+    figure = Figure(
+        figsize=(5 * _PANEL_INCHES + 1.1, sum(heights) * _PANEL_INCHES + around),
+        dpi=_DOTS_PER_INCH,
+        layout="compressed",
+    )
     canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(len(views), 5, squeeze=False, height_ratios=heights)
     top = _greatest([view.gradient for view in views])
     bottom = top * 10.0**-_DECADES
-    for axes, view, name, height in zip(panels, views, names, heights, strict=True):
-        caption = _shortened(name, int(height * _PANEL_INCHES / _LETTER_INCHES))
+    for axes, view, row, height in zip(panels, views, rows, heights, strict=True):
+        caption = _shortened(row.name, int(height * _PANEL_INCHES / _LETTER_INCHES))
         axes[0].set_ylabel(f"{caption}{view.place}", parse_math=False)
         _show(axes[0], view.image)
-        _show(axes[1], view.label if classes == 2 else _coloured(view.label))
-        _show(axes[2], _probability_picture(view))
-        _show(axes[3], error_map(view.image, view.label, view.predicted))
+        _show(axes[1], _label_picture(view, palette))
+        _show(axes[2], _probability_picture(view, palette))
+        _show(axes[3], error_map(view.image, view.label, view.predicted, view.where, classes=classes))
         axes[3].set_title(f"errors, mIoU {view.score:.3f}")
         gradient = axes[4].imshow(np.maximum(view.gradient, bottom), norm=LogNorm(bottom, top), cmap="magma")
         axes[4].set(xticks=[], yticks=[])
@@ -103,7 +127,7 @@ def draw_panels(
         if heading:
             axes.set_title(heading)
     figure.colorbar(gradient, ax=list(panels[:, 4]), extend="both", fraction=0.06, label="|dL / dlogit|")
-    figure.legend(handles=_legend(classes), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles=legend, loc="outside lower center", ncols=columns, frameon=False)
     if title:
         figure.suptitle(title, parse_math=False)
     with warnings.catch_warnings():
@@ -114,47 +138,48 @@ def draw_panels(
 
 
 def error_map(
-    image: npt.NDArray[np.floating[Any]], label: npt.NDArray[np.integer[Any]], predicted: npt.NDArray[np.integer[Any]]
+    image: npt.NDArray[np.floating[Any]],
+    label: npt.NDArray[np.integer[Any]],
+    predicted: npt.NDArray[np.integer[Any]],
+    where: npt.NDArray[np.bool_],
+    *,
+    classes: int,
 ) -> npt.NDArray[np.float64]:
     """Paints what was found, made up and missed over a dimmed image.
 
     Args:
         image: `[H, W]` or `[H, W, 3]`, 0 to 1.
-        label: classes, `[H, W]`; every class but 0 is foreground.
+        label: classes, `[H, W]`.
         predicted: as `label`.
+        where: `[H, W]`; where it is False nothing is right or wrong.
+        classes: how many there are. Of two, what was found of class 1 is painted, too.
 
     Returns:
-        `[H, W, 3]`, 0 to 1. Class 0 where both say so is the image in grey.
+        `[H, W, 3]`, 0 to 1. What is not painted is the image in grey.
     """
     grey = np.asarray(image, np.float64).mean(axis=-1) if image.ndim == 3 else np.asarray(image, np.float64)
     colours = np.repeat(_DIMMED * grey[..., None], 3, axis=-1)
-    colours[(predicted == label) & (label != 0)] = to_rgb(TRUE_POSITIVE)
-    colours[(predicted != 0) & (label == 0)] = to_rgb(FALSE_POSITIVE)
-    colours[(predicted == 0) & (label != 0)] = to_rgb(FALSE_NEGATIVE)
-    colours[(predicted != label) & (predicted != 0) & (label != 0)] = to_rgb(WRONG_CLASS)
+    wrong = (predicted != label) & where
+    if classes == 2:
+        colours[(predicted == label) & (label != 0) & where] = to_rgb(TRUE_POSITIVE)
+    colours[wrong & (label == 0)] = to_rgb(FALSE_POSITIVE)
+    colours[wrong & (predicted == 0)] = to_rgb(FALSE_NEGATIVE)
+    colours[wrong & (predicted != 0) & (label != 0)] = to_rgb(WRONG_CLASS)
     return colours
 
 
-def _view(
-    image: npt.NDArray[Any],
-    label: npt.NDArray[Any],
-    where: npt.NDArray[np.bool_],
-    probability: npt.NDArray[Any],
-    gradient: npt.NDArray[Any],
-) -> _View:
-    sides = image_sides(where)
-    image, label, probability, gradient = image[sides], label[sides], probability[sides], gradient[sides]
-    predicted = predicted_classes(probability)
-    score = mean_iou(predicted, label, num_classes=max(probability.shape[-1], 2), spatial_dims=label.ndim)
+def _view(row: Shown, classes: int) -> _View:
+    predicted = predicted_classes(row.probability)
+    score = mean_iou(predicted, row.label, where=row.where, classes=classes)
+    arrays = (row.image, row.label, row.where, row.probability, predicted, row.gradient)
     place = ""
-    if label.ndim == 3:
-        middle = len(label) // 2
-        place = f"\n{middle + 1} of {len(label)}"
-        image, label, probability, gradient, predicted = (
-            array[middle] for array in (image, label, probability, gradient, predicted)
-        )
+    if row.label.ndim == 3:
+        middle = len(row.label) // 2
+        place = f"\n{middle + 1} of {len(row.label)}"
+        arrays = tuple(array[middle] for array in arrays)
+    image, label, where, probability, predicted, gradient = arrays
     size = np.linalg.norm(gradient.astype(np.float64), axis=-1)
-    return _View(_to_unit_range(image), label, probability, predicted, size, place, float(score))
+    return _View(_to_unit_range(image), label, where, probability, predicted, size, place, score)
 
 
 def _shortened(name: str, length: int) -> str:
@@ -177,27 +202,40 @@ def _greatest(sizes: Sequence[npt.NDArray[np.float64]]) -> float:
     return float(np.percentile(values, 99.5)) if values.size else 1.0
 
 
-def _coloured(classes: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float64]:
-    """Class 0 black, the others in colours that come back where there are more classes than colours."""
-    palette = np.array([to_rgb(colour) for colour in _CLASSES])
-    return palette[np.where(classes == 0, 0, 1 + (classes - 1) % (len(palette) - 1))]
+def _label_picture(view: _View, palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    colours = palette / 255 if len(palette) > 2 else np.array([[0.0] * 3, [1.0] * 3])
+    picture = colours[view.label]
+    picture[~view.where] = to_rgb(UNKNOWN)
+    return picture
 
 
-def _probability_picture(view: _View) -> npt.NDArray[Any]:
+def _probability_picture(view: _View, palette: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     if view.probability.shape[-1] == 1:
         return view.probability[..., 0]
-    return _coloured(view.predicted) * view.probability.max(axis=-1, keepdims=True)
+    return palette[view.predicted] / 255 * view.probability.max(axis=-1, keepdims=True)
 
 
-def _legend(classes: int) -> list[Patch]:
-    entries = [
-        (TRUE_POSITIVE, "found"),
-        (FALSE_POSITIVE, "false positive (not in the label)"),
-        (FALSE_NEGATIVE, "false negative (missed)"),
-    ]
-    if classes > 2:
-        entries.append((WRONG_CLASS, "another class"))
-    return [Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=label) for colour, label in entries]
+def _legend(class_names: Sequence[str], *, unknown: bool) -> list[Patch]:
+    first = _shortened(class_names[0], _LONGEST_NAME)
+    if len(class_names) == 2:
+        entries = [
+            (TRUE_POSITIVE, "found"),
+            (FALSE_POSITIVE, "false positive (not in the label)"),
+            (FALSE_NEGATIVE, "false negative (missed)"),
+        ]
+    else:
+        entries = [
+            (FALSE_POSITIVE, f"wrong, is {first}"),
+            (FALSE_NEGATIVE, f"wrong, called {first}"),
+            (WRONG_CLASS, "wrong, otherwise"),
+        ]
+    if unknown:
+        entries.append((UNKNOWN, "not known"))
+    return [_entry(colour, label) for colour, label in entries]
+
+
+def _entry(colour: Any, label: str) -> Patch:
+    return Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=label)
 
 
 def _show(axes: Axes, picture: npt.NDArray[Any]) -> None:

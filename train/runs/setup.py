@@ -10,12 +10,13 @@ import jax.numpy as jnp
 import optax
 
 from train.batches.pipeline import Loading
-from train.batches.splits import Split, cross_validation
+from train.batches.splits import Split
 from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
-from train.datasets import Dataset, largest_shape, open_dataset
+from train.datasets import Dataset, largest_shape, typical_spacing
 from train.runs import parallel
+from train.runs.data import open_data, split_of
 from train.runs.data_facts import DataFacts
 from train.runs.folder import RunError, RunFolder
 from train.runs.network import logit_channels, network_of, untrained
@@ -76,21 +77,18 @@ def prepare_run(config: Config) -> Setup:
     data = config.data
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
-    dataset = open_dataset(data.dataset, data_dir=data.folder, source=data.source or None)
-    split = cross_validation(
-        len(dataset),
-        folds=data.folds,
-        fold=data.fold,
-        validation_fraction=data.validation_fraction,
-        seed=config.seed,
-        blocks=data.blocks,
-        gap=data.gap,
-    )
+    dataset = open_data(data)
+    split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
     if config.optimizer.accumulate > config.epochs * epoch_steps:
         raise ValueError(
             f"optimizer.accumulate must be at most the {config.epochs * epoch_steps} batches of the run, "
             f"got {config.optimizer.accumulate}"
+        )
+    spacing = typical_spacing(dataset, split.train)
+    if data.augmentation.rot90 and spacing is not None and spacing[-1] != spacing[-2]:
+        raise ValueError(
+            f"data.augmentation.rot90 needs pixels as long as wide, got a spacing of {spacing[-2]:g} and {spacing[-1]:g} mm"
         )
     schedule = learning_rate(config.optimizer, config.epochs, epoch_steps)
     functions = map_functions(config.loss)
@@ -98,11 +96,11 @@ def prepare_run(config: Config) -> Setup:
         config=config,
         dataset=dataset,
         split=split,
-        statistics=channel_statistics(dataset, split.train),
+        statistics=channel_statistics(dataset, split.train, by_image=data.standardise == "image"),
         network=network_of(config.model, classes=dataset.classes, spatial_dims=dataset.spatial_dims),
         optimizer=create_optimizer(config.optimizer, schedule),
         schedule=schedule,
-        phases=phases(config.loss, dataset.spatial_dims),
+        phases=phases(config.loss, dataset.spatial_dims, spacing),
         maps=WeightMapCache(functions, dataset=dataset.name, classes=dataset.classes, folder=data.map_folder),
         epoch_steps=epoch_steps,
     )
@@ -167,11 +165,14 @@ def open_folder(setup: Setup) -> RunFolder:
 def _with_whole_paths(config: Config) -> Config:
     """For those who read it from another folder."""
     data = config.data
-    source = str(Path(data.source).resolve()) if data.source else ""
+    source, splits = (str(Path(path).expanduser().resolve()) if path else "" for path in (data.source, data.splits))
+    groups = str(Path(data.groups).expanduser().resolve()) if data.groups.lower().endswith(".csv") else data.groups
     return dataclasses.replace(
         config,
         compilation_cache=str(Path(config.program_folder).resolve()) if config.program_folder else "off",
-        data=dataclasses.replace(data, folder=str(Path(data.folder).resolve()), source=source),
+        data=dataclasses.replace(
+            data, folder=str(Path(data.folder).resolve()), source=source, splits=splits, groups=groups
+        ),
     )
 
 
@@ -200,7 +201,8 @@ def _check_images(setup: Setup, folder: RunFolder) -> None:
     same = folder.read_split() == _split_by_name(setup)
     if not same or folder.read_facts().checksum != setup.dataset.checksum:
         raise RunError(
-            f"{folder} was trained on other images or masks than {setup.config.data.dataset!r} has now; see its split.json"
+            f"{folder} was trained on other images or masks than {setup.config.data.dataset!r} has now, or on another "
+            "split of them; see its split.json"
         )
 
 

@@ -153,15 +153,19 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
         axis_name: name of the devices that split the batch.
 
     Returns:
-        `images`, how many, and the sums over them of `mIoU` and `mDice`, means over classes of each image.
+        `images`, how many, and the sums over them of `mIoU` and `mDice`, means over the classes of each image: both of two,
+        and of more those that its label or its prediction has.
     """
     logits = evaluated_logits(state, batch["images"], network)
     classes = max(logits.shape[-1], 2)
     count = jax.vmap(lambda z, y, w: confusion_matrix(z, y, num_classes=classes, where=w))
     confusion = count(logits, batch["labels"], batch["where"])
     seen = confusion.sum(axis=(1, 2)) > 0
+    present = (confusion.sum(axis=1) + confusion.sum(axis=2) > 0) | (classes == 2)
     scores = {"mIoU": iou_from_confusion(confusion), "mDice": dice_from_confusion(confusion)}
-    sums = {name: jnp.where(seen, score.mean(axis=-1), 0).sum() for name, score in scores.items()}
+    count = jnp.maximum(present.sum(axis=-1), 1)
+    means = {name: score.sum(axis=-1, where=present) / count for name, score in scores.items()}
+    sums = {name: jnp.where(seen, mean, 0).sum() for name, mean in means.items()}
     sums["images"] = seen.sum()
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)
 

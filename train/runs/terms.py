@@ -22,11 +22,13 @@ class Terms(NamedTuple):
         information: the loss without its cross entropy, a function of logits, labels and `where`, a scalar.
         levels: how many its pyramid has.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: from a pixel to the next along each axis; None for 1.
     """
 
     information: Callable[..., jax.Array]
     levels: int
     spatial_dims: int
+    spacing: tuple[float, ...] | None = None
 
 
 def observe(
@@ -97,7 +99,7 @@ def _gains(terms: Terms, logits: jax.Array, labels: jax.Array, where: jax.Array)
     else:
         p = jax.nn.sigmoid(logits[..., -1] - (logits[..., 0] if classes == 2 else 0))
         y = labels == 1
-    gains = wavelet_gain(y, p, levels=terms.levels, spatial_dims=terms.spatial_dims, where=where)
+    gains = wavelet_gain(y, p, levels=terms.levels, spatial_dims=terms.spatial_dims, spacing=terms.spacing, where=where)
     # What an image lacks has a gain of 0 at every level.
     there = (gains != 0).any(axis=-1, keepdims=True)
     axes = tuple(range(gains.ndim - 1))

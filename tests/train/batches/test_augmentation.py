@@ -20,7 +20,7 @@ def painted(*shape):
         "channels": np.stack([label, -label], axis=-1).astype(np.float32),
         "odd": label % 2 == 1,
     }
-    return Sample("it", example.image, label, np.ones(shape, bool), maps)
+    return Sample("it", example.image, label, np.ones(shape, bool), maps, shape)
 
 
 def draws(sample, settings, count, seed=0):

@@ -11,7 +11,7 @@ from train.batches.augmentation import Augmentation
 from train.batches.pipeline import Loading, evaluation_batches, training_batches
 from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
-from train.datasets import facts_of
+from train.datasets import Example, facts_of
 
 PLAIN = ChannelStatistics(np.zeros(3, np.float32), np.ones(3, np.float32))
 EVERYTHING = Augmentation(crop=(3, 3), rot90=True, elastic_pixels=1, intensity=0.2)
@@ -63,8 +63,9 @@ def joined(shares):
     together = []
     for batches in zip(*shares, strict=True):
         images, labels, where = (np.concatenate([getattr(b, name) for b in batches]) for name in batches[0]._fields[:3])
+        names, sides = (sum((getattr(b, name) for b in batches), ()) for name in ("names", "sides"))
         maps = {keyword: np.concatenate([b.maps[keyword] for b in batches]) for keyword in batches[0].maps}
-        together.append(type(batches[0])(images, labels, where, sum((b.names for b in batches), ()), maps))
+        together.append(type(batches[0])(images, labels, where, names, sides, maps))
     return together
 
 
@@ -73,8 +74,10 @@ def test_statistics_are_those_of_all_training_pixels():
     images = (rng.random((6, 7, 8, 2)) * [0.2, 3] + np.arange(6)[:, None, None, None]).astype(np.float32)
 
     dataset = Painted(6, ((7, 8),))
-    dataset.images = [facts_of(image) for image in images]
-    mean, deviation = channel_statistics(dataset, np.array([0, 2, 5]))
+    dataset.images = [
+        facts_of(Example("", image, np.zeros((7, 8), np.int32), np.ones((7, 8), bool)), classes=2) for image in images
+    ]
+    mean, deviation, _ = channel_statistics(dataset, np.array([0, 2, 5]))
     assert dataset.read == []
     np.testing.assert_allclose(mean, images[[0, 2, 5]].mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(deviation, images[[0, 2, 5]].std((0, 1, 2)), rtol=1e-5)
@@ -83,7 +86,7 @@ def test_statistics_are_those_of_all_training_pixels():
 
 def test_images_of_any_size_weigh_the_same_and_a_constant_channel_is_not_scaled():
     dataset = Painted(2, ((3, 1), (9, 1)))
-    mean, deviation = channel_statistics(dataset, [0, 1])
+    mean, deviation, _ = channel_statistics(dataset, [0, 1])
     # Rows 0, 1, 2 and 0 to 8: means 1 and 4, variances 2/3 and 20/3; columns are all 0.
     np.testing.assert_allclose(mean, [0.5, 2.5, 0])
     np.testing.assert_allclose(deviation, [0.5, np.sqrt(22 / 6 + 1.5**2), 1])
@@ -272,7 +275,7 @@ def test_evaluation_left_in_the_middle_stops():
 class Wrong(Painted):
     def __getitem__(self, index):
         example = super().__getitem__(index)
-        return example._replace(label=example.label[:2]) if index == 2 else example
+        return example._replace(label=example.label[:2], where=example.where[:2]) if index == 2 else example
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -66,6 +66,6 @@ def test_blocks_are_the_slices_cut_at_mid_height_and_mid_length(slices, blocks):
 
 def test_the_brain_is_its_own_mirror_image(blocks):
     # Why no block is a left or a right half. The plane of symmetry is column 39 of 80.
-    for _, image, label in blocks:
+    for _, image, label, _ in blocks:
         np.testing.assert_array_equal(label[..., :79], label[..., 78::-1])
         np.testing.assert_allclose(image[:, :, :79], image[:, :, 78::-1], atol=1e-6)

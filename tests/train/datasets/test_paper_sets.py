@@ -161,7 +161,7 @@ def test_massachusetts_roads_draws_from_the_images_with_most_visible_road(tmp_pa
     dataset = opened("massachusetts_roads")
     assert len(dataset) == 2 and set(dataset.names) < {"image_0", "image_2", "image_3"}
     assert dataset.facts["seed"] == 0 and dataset.facts["candidates"] == 3 and dataset.facts["images"] == 5
-    for name, _, label in dataset:
+    for name, _, label, _ in dataset:
         # 30 rows -> 32: the road's row is repeated above it.
         length = {"image_0": 10, "image_2": 30, "image_3": 20}[name]
         assert label.shape == (32, 64) and label[:2, :length].all() and label.sum() == 2 * length
@@ -243,7 +243,7 @@ def test_real_drive(tmp_path):
     assert len(dataset) == 40
     assert dataset.original_splits == ("test",) * 20 + ("training",) * 20
     for index in (0, 25):
-        name, image, label = dataset[index]
+        name, image, label, _ = dataset[index]
         split, number = dataset.original_splits[index], name[:2]
         source = pixels(REAL / "DRIVE" / split / "images" / f"{name}.tif")
         manual = pixels(REAL / "DRIVE" / split / "1st_manual" / f"{number}_manual1.gif") > 0

@@ -60,7 +60,7 @@ def test_a_second_time_nothing_is_written(source, data):
     assert prepare("folder", data_dir=str(data), source=str(source)) == path
     assert prepare("folder", data_dir=data) == path
     assert stamps(data) == before
-    assert path.parts[-3] == "folder" and path.parts[-1] == "1.1.0"
+    assert path.parts[-3] == "folder" and path.parts[-1] == "1.2.0"
     assert [file.name for file in sorted(path.iterdir()) if "array_record" in file.name] == [
         "folder-part00000.array_record-00000-of-00001"
     ]
@@ -84,20 +84,20 @@ def test_a_data_set_is_read_at_random_and_survives_pickling_and_other_processes(
 def test_facts_of_every_image_are_kept_with_the_data(source, data):
     """Shapes, means and variances as the images themselves have them, to the last bit."""
     dataset = open_dataset("folder", data_dir=data, source=source)
-    assert dataset.images == tuple(facts_of(example.image) for example in dataset)
+    assert dataset.images == tuple(facts_of(example, classes=dataset.classes) for example in dataset)
     assert dataset.images[2].shape == (2, 2) and dataset.images[2].mean == pytest.approx((0.4,))
 
 
 def test_a_worker_process_reads_the_same(source, data):
     dataset = open_dataset("folder", data_dir=data, source=source)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        name, image, label = pool.apply(dataset.__getitem__, (1,))
+        name, image, label, _ = pool.apply(dataset.__getitem__, (1,))
     assert name == "b" and image.shape == (2, 2, 1)
     np.testing.assert_array_equal(label, MASK // 255)
 
 
 def test_many_parts_are_one_list(source, data, monkeypatch):
-    monkeypatch.setattr(builder, "PART_BYTES", 40)  # two examples of 4 pixels, at most 5 bytes each
+    monkeypatch.setattr(builder, "PART_BYTES", 48)  # two examples of 4 pixels, at most 6 bytes each
     for number in range(20):
         add(source, f"x{number:02d}", 10 * number)
     path = prepare("folder", data_dir=data, source=source)
@@ -160,10 +160,10 @@ KILLED = """
 import os, sys
 from train.datasets import folder, prepare
 load = folder._load
-def dying(image, *rest):
-    if image.stem == "c":
+def dying(paths, **settings):
+    if paths.image.stem == "c":
         os._exit(9)
-    return load(image, *rest)
+    return load(paths, **settings)
 folder._load = dying
 prepare("folder", data_dir=sys.argv[1], source=sys.argv[2])
 """

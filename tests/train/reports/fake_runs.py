@@ -26,19 +26,29 @@ def config_of(folder, loss="ce", fold=0, model="unet", **settings):
     )
 
 
-def write_run(config: Config, scores: dict[str, list[float]], *, panels: tuple[str, ...] = ("a",)) -> Path:
-    """Writes the run that `config` describes; `scores` are those of its test images for each metric, 0.5 where not given."""
+def write_run(
+    config: Config,
+    scores: dict[str, list[float]],
+    *,
+    panels: tuple[str, ...] = ("a",),
+    images_with: dict[str, int] | None = None,
+) -> Path:
+    """Writes the run that `config` describes; `scores` are those of its test images for each metric.
+
+    Those of two classes are 0.5 where not given; of more, `images_with` says how many images have each class.
+    """
     folder = Path(config.output)
     count = len(next(iter(scores.values())))
-    scores = {metric: scores.get(metric, [0.5] * count) for metric in METRICS}
+    if images_with is None:
+        scores = {metric: scores.get(metric, [0.5] * count) for metric in METRICS}
     (folder / "panels").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(to_json(config)))
     with (folder / "test.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["name", *METRICS])
+        writer.writerow(["name", *scores])
         for number in range(count):
             name = f"fold{config.data.fold}-image{number}"
-            writer.writerow([name, *(scores[metric][number] for metric in METRICS)])
+            writer.writerow([name, *(values[number] for values in scores.values())])
     for name in panels:
         (folder / "panels" / f"{name}.png").write_bytes(png())
     result = {
@@ -51,8 +61,13 @@ def write_run(config: Config, scores: dict[str, list[float]], *, panels: tuple[s
         "best_step": 30,
         "best_epoch": 3,
         "seconds": 12.3,
-        "mean": {metric: float(np.mean(values)) for metric, values in scores.items()},
-        "deviation": dict.fromkeys(METRICS, 0.1),
+        "mean": {
+            name: float(np.nanmean(values) if images_with else np.mean(values))
+            for name, values in scores.items()
+            if not (images_with and np.isnan(values).all())
+        },
+        "deviation": dict.fromkeys(scores, 0.1),
+        **({} if images_with is None else {"images_with": images_with}),
     }
     (folder / "result.json").write_text(json.dumps(result))
     return folder

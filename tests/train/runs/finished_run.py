@@ -16,13 +16,14 @@ SHAPES = ((24, 20), (20, 28))
 class Bright:
     """Noise, of which the brighter half is class 1 but for one pixel in ten."""
 
-    name, classes, channels, checksum = "bright", 2, 1, 0
+    name, classes, channels, white, checksum = "bright", 2, 1, 65535, 0
+    class_names, class_colours = ("dim", "bright"), ()
 
     def __init__(self, count=9, shapes=SHAPES):
         self.names = tuple(f"image {number}" for number in range(count))
         self.shapes = [shapes[number % len(shapes)] for number in range(count)]
         self.spatial_dims = len(shapes[0])
-        self.images = [facts_of(self[index].image) for index in range(count)]
+        self.images = [facts_of(self[index], classes=2) for index in range(count)]
 
     def __len__(self):
         return len(self.names)
@@ -31,7 +32,7 @@ class Bright:
         rng = np.random.default_rng(index)
         image = rng.random(self.shapes[index], np.float32)
         label = (image > 0.5) ^ (rng.random(image.shape) < 0.1)
-        return Example(self.names[index], image[..., None], label.astype(np.int32))
+        return Example(self.names[index], image[..., None], label.astype(np.int32), np.ones(label.shape, bool))
 
 
 class Threshold(nn.Module):
@@ -56,7 +57,7 @@ def config(folder, **settings):
 def finish(folder, *, thresholds=(0.0,), dataset=None, **settings):
     """Prepares a run and saves a checkpoint of the network `Threshold` after each ten steps, the first as the best.
 
-    `train.runs.setup.open_dataset` is to be replaced before.
+    `train.runs.data.open_dataset` is to be replaced before.
     """
     made = prepare_run(config(folder, **settings))._replace(network=Threshold())
     save(made, open_folder(made), [{"threshold": np.float32(value)} for value in thresholds])

@@ -11,14 +11,14 @@ class Painted:
     The name says i as well. Shapes are repeated as often as there are images.
     """
 
-    name, classes, checksum = "painted", 2, 0
+    name, classes, class_names, class_colours, white, checksum = "painted", 2, ("0", "1"), (), 65535, 0
 
     def __init__(self, count, shapes=((4, 5),)):
         self.shapes = [shapes[index % len(shapes)] for index in range(count)]
         self.spatial_dims = len(shapes[0])
         self.channels = self.spatial_dims + 1
         self.names = [f"image {index}" for index in range(count)]
-        self.images = [facts_of(self[index].image) for index in range(count)]
+        self.images = [facts_of(self[index], classes=2) for index in range(count)]
         self.read = []
 
     def __len__(self):
@@ -30,7 +30,7 @@ class Painted:
         shape = self.shapes[index]
         coordinates = np.indices(shape).astype(np.float32)
         image = np.stack([np.full(shape, index, np.float32), *coordinates], axis=-1)
-        return Example(f"image {index}", image, numbered(shape))
+        return Example(f"image {index}", image, numbered(shape), np.ones(shape, bool))
 
 
 def numbered(shape):

@@ -338,7 +338,7 @@ def test_other_masks_under_the_same_names_are_refused(tmp_path):
     with pytest.raises(RunError, match=message):
         train_tiny(folder, Edited(12))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RunError, match=message):
-        patch.setattr(setup, "open_dataset", lambda *_, **__: Edited(12))
+        patch.setattr("train.runs.data.open_dataset", lambda *_, **__: Edited(12))
         reopen_run(RunFolder(folder))
 
 
@@ -499,7 +499,7 @@ def test_of_equal_scores_the_best_is_the_one_that_is_tested(tmp_path, monkeypatc
 def test_the_rate_ends_where_the_run_does_when_accumulation_does_not_divide_the_epoch(tmp_path):
     optimizer = OptimizerConfig(schedule="cosine", accumulate=2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "open_dataset", lambda *_, **__: Bright(12))
+        patch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(12))
         made = setup.prepare_run(tiny_config(tmp_path / "run", epochs=4, optimizer=optimizer))
     # 12 batches, whatever the optimizer makes of them: the rate is halved after 6, and gone after 12.
     np.testing.assert_allclose([made.schedule(6), made.schedule(12)], [5e-5, 0], rtol=1e-5, atol=1e-9)

@@ -12,7 +12,7 @@ from cwmi_jax.losses import cross_entropy
 from tests.train.runs.finished_run import Bright
 from tests.train.runs.tiny_runs import tiny_config
 from train.config import LossConfig, ModelConfig, OptimizerConfig
-from train.runs import parallel, setup
+from train.runs import parallel
 from train.runs.network import network_of
 from train.runs.setup import check_loss, prepare_run
 from train.runs.steps import create_state, train_step
@@ -92,7 +92,7 @@ VOLUMES = Bright(9, shapes=((8, 8, 8),))
 
 def prepared(folder, dataset, **settings):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(setup, "open_dataset", lambda *_, **__: dataset)
+        patch.setattr("train.runs.data.open_dataset", lambda *_, **__: dataset)
         return prepare_run(tiny_config(folder / "run", **settings))
 
 

@@ -21,7 +21,7 @@ import pytest
 from cwmi_jax.losses import LOSSES
 from tests.train.runs.finished_run import Bright, config
 from train.config import Config, OptimizerConfig
-from train.runs import loop, parallel, setup
+from train.runs import data, loop, parallel
 from train.runs.checkpoints import Checkpoints
 from train.runs.interruption import stop_signals
 from train.runs.optimizer import create_optimizer, learning_rate
@@ -62,11 +62,11 @@ def tiny_config(folder, **settings) -> Config:
 
 def tiny_setup(folder, dataset=None, **settings):
     """`prepare_run` with the tiny network, and dice before cross entropy unless a loss is given."""
-    before, setup.open_dataset = setup.open_dataset, lambda *_, **__: dataset or Bright(12)
+    before, data.open_dataset = data.open_dataset, lambda *_, **__: dataset or Bright(12)
     try:
         made = prepare_run(tiny_config(folder, **settings))
     finally:
-        setup.open_dataset = before
+        data.open_dataset = before
     schedule, optimizer = _optimizer(made.config.optimizer)
     phases = made.phases if "loss" in settings else PHASES
     return made._replace(network=Tiny(), phases=phases, schedule=schedule, optimizer=optimizer)
