@@ -9,7 +9,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from cwmi_jax.metrics import betti_error, modified_hausdorff
 from tests.train.runs.finished_run import Bright, config, finish, save
 from train import evaluate
 from train.runs import evaluation, parallel
@@ -172,26 +171,6 @@ def test_what_cannot_be_written_leaves_no_result(run, tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "result.json").exists()
 
 
-def test_more_classes_are_each_taken_by_itself():
-    label, predicted = np.zeros((2, 12, 12), int)
-    label[2, 3], predicted[2, 7] = 1, 1  # 4 pixels apart
-    label[8, 3], predicted[8, 3] = 2, 2
-    predicted[8, 9] = 2  # 6 pixels from the other
-    scores = evaluation.score_image(predicted, label, classes=3)
-    assert scores["HD"] == np.mean([4, 3])
-    assert scores["Betti error"] == np.mean([0, 1])
-    iou = [140 / 143, 0, 1 / 2]
-    assert scores["mIoU"] == pytest.approx(np.mean(iou))
-
-
-def test_volumes_are_scored_as_volumes():
-    rng = np.random.default_rng(0)
-    label, predicted = rng.random((2, 5, 9, 8)) > 0.6
-    scores = evaluation.score_image(predicted.astype(int), label.astype(int), classes=2)
-    assert scores["HD"] == modified_hausdorff(predicted, label, spatial_dims=3)
-    assert scores["Betti error"] == betti_error(predicted, label, spatial_dims=3)
-
-
 @pytest.fixture(scope="module")
 def trained(_bright, tmp_path_factory):
     """A run with a U-Net, which is what the command makes from the config."""
@@ -239,5 +218,5 @@ def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message
 def test_other_images_are_refused(trained, capsys, monkeypatch):
     monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(10))
     assert evaluate.main([str(trained)]) == 1
-    message = f"{trained} was trained on other images or masks than 'bright' has now; see its split.json"
+    message = f"{trained} was trained on other images or masks than 'bright' has now, or on another split of them; see its split.json"
     assert capsys.readouterr().err == f"error: {message}\n"

@@ -83,7 +83,7 @@ def test_tiles_leave_no_trace(grey, tmp_path):
     state = initial_state(grey[0]).replace(params={"threshold": np.float32(0.1)}, optimizer=())
     trained = predict.load_trained(RunFolder(grey[1]))._replace(network=Threshold(), state=state)
     tiled = predict.predict_file(trained, tmp_path / "a.png", tile=24, overlap=10)[..., 0]
-    mean, deviation = grey[0].statistics
+    mean, deviation, _ = grey[0].statistics
     np.testing.assert_allclose(tiled, 1 / (1 + np.exp(-8 * ((values / 255 - mean) / deviation - 0.1))), atol=1e-6)
 
 

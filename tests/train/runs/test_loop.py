@@ -316,7 +316,8 @@ def test_other_images_in_the_same_folder_are_refused(tmp_path):
     folder = tmp_path / "run"
     open_folder(tiny_setup(folder))
     with pytest.raises(
-        RunError, match=r"was trained on other images or masks than 'bright' has now; see its split.json"
+        RunError,
+        match=r"was trained on other images or masks than 'bright' has now, or on another split of them; see its",
     ):
         train_tiny(folder, Bright(13))
 
