@@ -83,6 +83,21 @@ def orientations_or_default(orientations: Any, spatial_dims: int) -> int:
     return integer("orientations", orientations)
 
 
+def spacing_or_ones(spacing: Any, spatial_dims: int) -> tuple[float, ...]:
+    """`spacing`, the length of a pixel along each spatial axis; 1 for all where it is None."""
+    if spacing is None:
+        return (1.0,) * spatial_dims
+    if not all(map(is_visible, jax.tree.leaves(spacing))):
+        raise TypeError(_traced("spacing", "tuple"))
+    lengths = np.asarray(spacing)
+    if not any(np.issubdtype(lengths.dtype, known) for known in (np.integer, np.floating)):
+        raise TypeError(f"spacing must be numbers, got {spacing!r}")
+    if lengths.shape != (spatial_dims,):
+        raise ValueError(f"spacing must be {spatial_dims} lengths, one for each spatial axis, got {spacing!r}")
+    check_limits("spacing", spacing, POSITIVE)
+    return tuple(map(float, lengths))
+
+
 def bank_settings(levels: Any, orientations: Any, complex_valued: Any) -> tuple[int, int, bool]:
     """What makes a `FilterBank` beside the shape of the images."""
     return (
@@ -102,12 +117,17 @@ def check_limits(name: str, values: ArrayLike, limits: str) -> None:
 
 def _known(name: str, value: Any, kind: str, *dtypes: type) -> Any:
     if not is_visible(value):
-        raise TypeError(
-            f"{name} makes the program and cannot be traced; give a Python {kind}, "
-            f"under `jax.jit` by static_argnames={name!r}"
-        )
+        raise TypeError(_traced(name, kind))
     _check_scalar(name, value, kind, *dtypes)
     return value
+
+
+def _traced(name: str, kind: str) -> str:
+    """What is wrong with a setting of that kind that is traced."""
+    return (
+        f"{name} makes the program and cannot be traced; give a Python {kind}, "
+        f"under `jax.jit` by static_argnames={name!r}"
+    )
 
 
 def _check_scalar(name: str, value: Any, kind: str, *dtypes: type) -> None:

@@ -1,13 +1,14 @@
 """Weight maps and skeletons of masks, made once per image on the host for the losses that ask for them.
 
 A mask is `[H, W]`, bool or the integers 0 and 1. 1 is the thin class: membrane, vessel, road. Components are those of class
-0, joined where pixels share a side (in volumes a face). Distances are Euclidean, in pixels, between the centres of pixels.
-The border of the image is no border of a component. Everything is float64 NumPy, finite for every mask.
+0, joined where pixels share a side (in volumes a face). Distances are Euclidean, between the centres of pixels, in the unit
+of `spacing`: the length of a pixel along each axis, such as millimetres, 1 for all where it is None. The border of the image
+is no border of a component. Everything is float64 NumPy, finite for every mask.
 """
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,13 +17,15 @@ from scipy import ndimage
 from cwmi_jax._components import components
 from cwmi_jax._extras import require
 from cwmi_jax._nearest import to_nearest
-from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, constant
+from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, constant, spacing_or_ones
 
 _DEVIATIONS = 2.58
 """Of a normal distribution, within which 99 percent of it lie: a component's width in ABW."""
 
 
-def unet_weight_map(mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0) -> np.ndarray:
+def unet_weight_map(
+    mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0, spacing: Sequence[float] | None = None
+) -> np.ndarray:
     """The U-Net's weights, large on thin borders between two components.
 
     On pixels of class 1
@@ -34,7 +37,8 @@ def unet_weight_map(mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0) ->
     Args:
         mask: `[H, W]` or `[D, H, W]`, bool or the integers 0 and 1.
         w0: the weight that a border of no width would have.
-        sigma: pixels; a border as wide as this still has 61 percent of `w0`.
+        sigma: in the unit of `spacing`; a border as wide as this still has 61 percent of `w0`.
+        spacing: the length of a pixel along each axis; None for 1 along all.
 
     Returns:
         Of the mask's shape, float64; 0 on class 0. 0 everywhere where there are less than two components: what does not
@@ -42,8 +46,8 @@ def unet_weight_map(mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0) ->
 
     Raises:
         TypeError: a mask that is neither bool nor integers.
-        ValueError: a mask of another number of axes, without pixels or with other values than 0 and 1, or a sigma that is
-            not positive.
+        ValueError: a mask of another number of axes, without pixels or with other values than 0 and 1, or a sigma or a
+            spacing that is not positive.
 
     References:
         Ronneberger, Fischer, Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015,
@@ -59,13 +63,15 @@ def unet_weight_map(mask: ArrayLike, *, w0: float = 10.0, sigma: float = 5.0) ->
     """
     mask = _checked(mask, volumes=True)
     w0, sigma = constant("w0", w0, NOT_NEGATIVE), constant("sigma", sigma, POSITIVE)
-    first, second = _two_nearest(mask)
+    first, second = _two_nearest(mask, spacing_or_ones(spacing, mask.ndim))
     weights = np.zeros(mask.shape)
     weights[mask] = w0 * np.exp(-(((first + second) / sigma) ** 2) / 2)
     return weights
 
 
-def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float = 30.0) -> np.ndarray:
+def abw_weight_map(
+    mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float = 30.0, spacing: Sequence[float] | None = None
+) -> np.ndarray:
     """Adaptive boundary weights: each component's own width sets how fast they fall off.
 
     On a component of class 0, with d the distance to class 1, m its maximum there and s = m / 2.58,
@@ -79,6 +85,7 @@ def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float 
         mask: `[H, W]` or `[D, H, W]`, bool or the integers 0 and 1.
         w0: what A0 gains at the middle of a component, and A1's limit at its border.
         boundary_offset: A1 on class 1.
+        spacing: the length of a pixel along each axis; None for 1 along all. Only the ratios of the lengths matter.
 
     Returns:
         `[*mask.shape, 2]`, float64: A0, A1. Without a pixel of class 1 the only component is infinitely wide, and d = m
@@ -86,7 +93,8 @@ def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float 
 
     Raises:
         TypeError: a mask that is neither bool nor integers.
-        ValueError: a mask of another number of axes, without pixels or with other values than 0 and 1.
+        ValueError: a mask of another number of axes, without pixels or with other values than 0 and 1, or a
+            spacing that is not positive.
 
     References:
         Liu, Chen, Liu, Ban, Ma, Wang, Xue, Guo, "Boundary Learning by Using Weighted Propagation in Convolution Network",
@@ -101,7 +109,7 @@ def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float 
     """
     mask = _checked(mask, volumes=True)
     w0, boundary_offset = constant("w0", w0, NOT_NEGATIVE), constant("boundary_offset", boundary_offset, NOT_NEGATIVE)
-    depth = _relative_depths(mask)
+    depth = _relative_depths(mask, spacing_or_ones(spacing, mask.ndim))
     weights = np.empty((*mask.shape, 2))
     weights[mask] = 1.0, boundary_offset
     weights[~mask, 0] = 1 + w0 * np.exp(-((_DEVIATIONS * (1 - depth)) ** 2) / 2)
@@ -109,7 +117,7 @@ def abw_weight_map(mask: ArrayLike, *, w0: float = 10.0, boundary_offset: float 
     return weights
 
 
-def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
+def skeleton_aware_weight_map(mask: ArrayLike, *, spacing: Sequence[float] | None = None) -> np.ndarray:
     """Skeleton-aware weights of Skea-topo: on class 0 large near skeletons, on class 1 large on thin borders.
 
     On a component of class 0 u0 = 1 - min(d0, d1) / d1, with d0 the distance to the nearest pixel of its Lee skeleton and d1
@@ -122,6 +130,8 @@ def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
 
     Args:
         mask: `[H, W]`, bool or the integers 0 and 1. Needs scikit-image.
+        spacing: the length of a pixel along each axis; None for 1 along both. Only their ratio matters, and not to
+            skeletons, which are thinned by pixels.
 
     Returns:
         `[H, W, 2]`, float64 within 0..2: u0, which is 0 on class 1, and u1, which is 0 on class 0. With one component alone
@@ -129,7 +139,8 @@ def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
 
     Raises:
         TypeError: a mask that is neither bool nor integers.
-        ValueError: a mask that has not two axes, without pixels or with other values than 0 and 1.
+        ValueError: a mask that has not two axes, without pixels or with other values than 0 and 1, or a spacing
+            that is not positive.
         ImportError: scikit-image is not installed.
 
     References:
@@ -145,6 +156,7 @@ def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
         [0.0, 0.0, 1.0, 0.0, 0.0]
     """
     mask = _checked(mask, volumes=False)
+    lengths = spacing_or_ones(spacing, mask.ndim)
     weights = np.zeros((*mask.shape, 2))
     if not mask.any():
         weights[..., 0] = 1
@@ -153,12 +165,12 @@ def skeleton_aware_weight_map(mask: ArrayLike) -> np.ndarray:
         weights[..., 1] = 1
         return weights
     to_border = np.zeros(mask.shape)
-    to_border[~mask], _ = to_nearest(mask, np.nonzero(~mask))
+    to_border[~mask], _ = to_nearest(mask, np.nonzero(~mask), lengths)
     for box, component, skeleton in _component_skeletons(mask):
         # The component and its skeleton lie in the box, so that no pixel outside has a part in these distances.
-        to_skeleton, nearest = to_nearest(skeleton, np.nonzero(component))
+        to_skeleton, nearest = to_nearest(skeleton, np.nonzero(component), lengths)
         weights[box][component, 0] = 1 - np.minimum(to_skeleton / to_border[box][nearest], 1)
-    first, second = _two_nearest(mask)
+    first, second = _two_nearest(mask, lengths)
     second = np.where(np.isinf(second), first, second)
     weights[mask, 1] = np.maximum(0, 2 - (first + second) / (2 * first.max()))
     return weights
@@ -202,22 +214,26 @@ def skeletons(mask: ArrayLike) -> np.ndarray:
     return np.stack([dilated, _lee(mask)], axis=-1)
 
 
-def signed_distance_map(mask: ArrayLike) -> np.ndarray:
+def signed_distance_map(mask: ArrayLike, *, spacing: Sequence[float] | None = None) -> np.ndarray:
     """Signed distance to the border of class 1, for Kervadec's boundary loss.
 
     Outside class 1 the distance to its nearest pixel, +1 and more; inside minus the distance to the nearest pixel of class
-    0, plus 1, so that the outermost pixels of class 1 have 0: the convention of the authors' released code.
+    0, plus 1, so that the outermost pixels of class 1 have 0: the convention of the authors' released code. With a spacing
+    that 1 is its smallest length, so that no pixel of class 1 has the sign of the outside, in whatever unit.
 
     Args:
         mask: `[H, W]` or `[D, H, W]`, bool or the integers 0 and 1.
+        spacing: the length of a pixel along each axis; None for 1 along all.
 
     Returns:
-        Of the mask's shape, float64, pixels. 0 everywhere where a class has no pixel: there is no border, and the boundary
-        loss has nothing to say. The released code has 0 for an empty mask as well, and no defined value for a full one.
+        Of the mask's shape, float64, in the unit of `spacing`, or pixels. 0 everywhere where a class has no pixel: there is
+        no border, and the boundary loss has nothing to say. The released code has 0 for an empty mask as well, and no
+        defined value for a full one.
 
     Raises:
         TypeError: a mask that is neither bool nor integers.
-        ValueError: a mask of another number of axes, without pixels or with other values than 0 and 1.
+        ValueError: a mask of another number of axes, without pixels or with other values than 0 and 1, or a
+            spacing that is not positive.
 
     References:
         Kervadec, Bouchtiba, Desrosiers, Granger, Dolz, Ben Ayed, "Boundary loss for highly unbalanced segmentation", MIDL
@@ -230,10 +246,11 @@ def signed_distance_map(mask: ArrayLike) -> np.ndarray:
         [[2.0, 1.0, 0.0, -1.0, 0.0, 1.0]]
     """
     mask = _checked(mask, volumes=True)
+    lengths = spacing_or_ones(spacing, mask.ndim)
     distances = np.zeros(mask.shape)
     if mask.any() and not mask.all():
-        distances[~mask], _ = to_nearest(mask, np.nonzero(~mask))
-        distances[mask] = 1 - to_nearest(~mask, np.nonzero(mask))[0]
+        distances[~mask], _ = to_nearest(mask, np.nonzero(~mask), lengths)
+        distances[mask] = min(lengths) - to_nearest(~mask, np.nonzero(mask), lengths)[0]
     return distances
 
 
@@ -252,12 +269,12 @@ def _checked(mask: ArrayLike, *, volumes: bool) -> np.ndarray:
     return mask.astype(bool)
 
 
-def _relative_depths(mask: np.ndarray) -> np.ndarray:
+def _relative_depths(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
     """Of the pixels of class 0, in their order, the distance to class 1 over the largest in their component, d / m."""
     labels, count = components(mask)
     if not mask.any():
         return np.ones(mask.size)
-    distances, _ = to_nearest(mask, np.nonzero(~mask))
+    distances, _ = to_nearest(mask, np.nonzero(~mask), spacing)
     owner, largest = labels[~mask], np.zeros(count + 1)
     np.maximum.at(largest, owner, distances)
     return distances / largest[owner]
@@ -277,7 +294,7 @@ def _component_skeletons(mask: np.ndarray) -> Iterator[tuple[tuple[slice, ...], 
         yield box, component, _lee(component)
 
 
-def _two_nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _two_nearest(mask: np.ndarray, spacing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Distances of the pixels of class 1, in their order, to the two nearest components, infinite where there is none.
 
     Every component is put on half of a few layers, each on a different half. No half contains another, so for any two
@@ -291,13 +308,13 @@ def _two_nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     second = first.copy()
     if count == 0:
         return first, second
-    first, nearest = to_nearest(~mask, at)
+    first, nearest = to_nearest(~mask, at, spacing)
     if count == 1:
         return first, second
     owner = labels[nearest]
     for on_layer in _layers(count):
         ask = ~on_layer[owner]
-        distances, _ = to_nearest(on_layer[labels], tuple(axis[ask] for axis in at))
+        distances, _ = to_nearest(on_layer[labels], tuple(axis[ask] for axis in at), spacing)
         second[ask] = np.minimum(second[ask], distances)
     return first, second
 

@@ -55,7 +55,7 @@ def calls():
         function = getattr(metrics, name)
         given = {} if name != "confusion_matrix" else {"num_classes": 2}
         yield name, function, functools.partial(function, MASK, MASK, **given)
-    for name in ("unet_weight_map", "abw_weight_map"):
+    for name in ("unet_weight_map", "abw_weight_map", "skeleton_aware_weight_map", "signed_distance_map"):
         function = getattr(weight_maps, name)
         yield name, function, functools.partial(function, MASK)
 
@@ -91,7 +91,7 @@ def each(*settings):
 
 def test_every_setting_of_every_public_function_is_of_one_kind():
     for function, _ in CALLS.values():
-        assert set(keywords(function)) - DATA - {"class_weights"} <= {*MADE_OF, *NUMBERS}
+        assert set(keywords(function)) - DATA - {"class_weights"} <= {*MADE_OF, *NUMBERS, "spacing"}
     called = {function for function, _ in CALLS.values()}
     assert {function for function in FUNCTIONS.values() if keywords(function)} <= called
 
@@ -152,6 +152,33 @@ def test_numbers_that_mean_nothing_are_named(name, setting):
         limits = "(finite and (not negative|positive)|within 0..1)"
         with pytest.raises(ValueError, match=f"{setting} must be {limits}, got {value}"):
             shape_of(name, **{setting: value})
+
+
+@each("spacing")
+def test_a_spacing_cannot_be_traced(name, setting):
+    _, call = CALLS[name]
+    message = r"spacing makes the program .* give a Python tuple, .* static_argnames='spacing'"
+    for form in (lambda length: length, lambda length: (1.0, length[1])):
+        with pytest.raises(TypeError, match=message):
+            jax.eval_shape(lambda length, form=form: call(spacing=form(length)), jax.ShapeDtypeStruct((2,), np.float32))
+
+
+@each("spacing")
+def test_a_spacing_is_numbers_in_any_form(name, setting):
+    _, call = CALLS[name]
+    expected = program(call, spacing=(3.0, 1.0))
+    for form in ((3, 1), [3, np.float32(1)], np.array([3, 1]), jnp.array([3.0, 1.0])):
+        assert_array_equal(program(call, spacing=form), expected)
+
+
+@each("spacing")
+def test_a_spacing_that_means_nothing_is_named(name, setting):
+    cases = [(value, TypeError, "numbers") for value in ("12", {}, (True, False), [1 + 1j, 2], (1.0, None))]
+    cases += [(value, ValueError, "2 lengths, one for each spatial axis") for value in (2.0, (1,), (1, 2, 3), [[1, 2]])]
+    cases += [((1, value), ValueError, "finite and positive") for value in (0, -1.0, np.nan, np.inf)]
+    for value, error, message in cases:
+        with pytest.raises(error, match=f"spacing must be {message}, got {re.escape(repr(value))}"):
+            shape_of(name, spacing=value)
 
 
 @pytest.mark.parametrize(

@@ -80,14 +80,28 @@ def components(mask):
     return [numbered == i for i in range(1, count + 1)]
 
 
-def all_distances(a, b):
+each_spacing = pytest.mark.parametrize("spacing", [None, (2.5, 0.7, 1.3)], ids=["pixels", "oblong"])
+
+
+def lengths(mask, spacing):
+    """Those of the mask's axes."""
+    return (1.0,) * mask.ndim if spacing is None else spacing[: mask.ndim]
+
+
+def given(mask, spacing):
+    """The argument of a map."""
+    return None if spacing is None else lengths(mask, spacing)
+
+
+def all_distances(a, b, spacing=None):
     """From every pixel of `a` to every pixel of `b`."""
-    return cdist(np.argwhere(a), np.argwhere(b))
+    return cdist(*(np.argwhere(mask) * lengths(mask, spacing) for mask in (a, b)))
 
 
-def sorted_distances(mask):
+def sorted_distances(mask, spacing=None):
     """Of each pixel of class 1 to every component, `[pixels, components]`, a transform of the whole image for each."""
-    each = [ndimage.distance_transform_edt(~component)[mask] for component in components(mask)]
+    sampling = lengths(mask, spacing)
+    each = [ndimage.distance_transform_edt(~component, sampling)[mask] for component in components(mask)]
     return np.sort(np.stack(each, axis=-1), axis=-1)
 
 
@@ -139,15 +153,16 @@ def test_skeletons_are_those_of_the_authors_code(case):
 # One component at a time
 
 
+@each_spacing
 @each_mask_and_volume
-def test_unet_map_is_that_of_a_transform_of_each_component(name):
+def test_unet_map_is_that_of_a_transform_of_each_component(name, spacing):
     mask = (MASKS | VOLUMES)[name]
-    distances = sorted_distances(mask)
+    distances = sorted_distances(mask, spacing)
     if distances.shape[1] < 2:
         distances = np.full((len(distances), 2), np.inf)
     expected = np.zeros(mask.shape)
     expected[mask] = 3 * np.exp(-(distances[:, :2].sum(axis=1) ** 2) / 128)
-    assert_allclose(unet_weight_map(mask, w0=3, sigma=8), expected, rtol=1e-12)
+    assert_allclose(unet_weight_map(mask, w0=3, sigma=8, spacing=given(mask, spacing)), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("index", [3, 17])
@@ -171,50 +186,54 @@ def test_unet_map_of_a_row_of_components(count):
     assert_allclose(unet_weight_map(mask), expected, rtol=1e-14)
 
 
+@each_spacing
 @each_mask_and_volume
-def test_abw_map_is_that_of_the_definition(name):
+def test_abw_map_is_that_of_the_definition(name, spacing):
     mask = (MASKS | VOLUMES)[name]
     a0, a1 = np.ones(mask.shape), 7.0 * mask
     for component in components(mask):
-        d = all_distances(component, mask).min(axis=1)
+        d = all_distances(component, mask, spacing).min(axis=1)
         s = d.max() / 2.58
         a0[component] += 4 * np.exp(-0.5 * ((d.max() - d) / s) ** 2)
         a1[component] += 4 * np.exp(-0.5 * (d / s) ** 2)
-    result = abw_weight_map(mask, w0=4, boundary_offset=7)
+    result = abw_weight_map(mask, w0=4, boundary_offset=7, spacing=given(mask, spacing))
     assert_allclose(result, np.stack([a0, a1], axis=-1), rtol=1e-12)
 
 
+@each_spacing
 @each_mask
-def test_weights_near_skeletons_are_those_of_the_definition(name):
+def test_weights_near_skeletons_are_those_of_the_definition(name, spacing):
     """Where several pixels of a skeleton are nearest, of one of them."""
     mask = MASKS[name]
     lowest, highest = np.zeros(mask.shape), np.zeros(mask.shape)
     for component in components(mask):
         skeleton = skeletonize(component, method="lee").astype(bool)
         assert skeleton.any()
-        d1 = all_distances(skeleton, mask).min(axis=1)
-        distances = all_distances(component, skeleton)
+        d1 = all_distances(skeleton, mask, spacing).min(axis=1)
+        distances = all_distances(component, skeleton, spacing)
         d0 = distances.min(axis=1, keepdims=True)
         each = np.maximum(0, 1 - d0 / d1)
-        nearest = distances == d0
+        nearest = distances <= d0 * (1 + 1e-12)
         lowest[component] = np.min(each, axis=1, where=nearest, initial=2)
         highest[component] = np.max(each, axis=1, where=nearest, initial=-1)
-    u0 = skeleton_aware_weight_map(mask)[..., 0]
+    u0 = skeleton_aware_weight_map(mask, spacing=given(mask, spacing))[..., 0]
     assert (u0 >= lowest - 1e-12).all()
     assert (u0 <= highest + 1e-12).all()
 
 
+@each_spacing
 @each_mask
-def test_weights_on_class_1_are_those_of_the_definition(name):
+def test_weights_on_class_1_are_those_of_the_definition(name, spacing):
     mask = MASKS[name]
-    distances = sorted_distances(mask)
+    distances = sorted_distances(mask, spacing)
     if distances.shape[1] == 1:
         distances = np.repeat(distances, 2, axis=1)
-    largest = ndimage.distance_transform_edt(mask).max()
+    largest = ndimage.distance_transform_edt(mask, lengths(mask, spacing)).max()
     u1 = 1 + (2 * largest - distances[:, 0] - distances[:, 1]) / (2 * largest)
     expected = np.zeros(mask.shape)
     expected[mask] = np.clip(u1, 0, None)
-    assert_allclose(skeleton_aware_weight_map(mask)[..., 1], expected, rtol=1e-12, atol=1e-12)
+    u1 = skeleton_aware_weight_map(mask, spacing=given(mask, spacing))[..., 1]
+    assert_allclose(u1, expected, rtol=1e-12, atol=1e-12)
 
 
 @each_mask
@@ -238,13 +257,14 @@ def test_components_that_touch_at_a_corner_do_not_see_each_other():
     same(skeletons(mask)[..., 0], expected)
 
 
+@each_spacing
 @each_mask_and_volume
-def test_signed_distance_is_that_of_all_pairs_of_pixels(name):
+def test_signed_distance_is_that_of_all_pairs_of_pixels(name, spacing):
     mask = (MASKS | VOLUMES)[name]
     expected = np.empty(mask.shape)
-    pairs = all_distances(~mask, mask)
-    expected[~mask], expected[mask] = pairs.min(axis=1), 1 - pairs.min(axis=0)
-    assert_allclose(signed_distance_map(mask), expected, rtol=1e-12)
+    pairs = all_distances(~mask, mask, spacing)
+    expected[~mask], expected[mask] = pairs.min(axis=1), min(lengths(mask, spacing)) - pairs.min(axis=0)
+    assert_allclose(signed_distance_map(mask, spacing=given(mask, spacing)), expected, rtol=1e-12, atol=1e-12)
 
 
 # By hand
@@ -278,6 +298,30 @@ def test_weights_on_class_1_are_not_negative():
     """D = 1. The second pixel has d1 = d2 = 1; the last has d1 = 1 and d2 = 9, and 1 + (2 - 1 - 9) / 2 would be -3."""
     weights = skeleton_aware_weight_map([[0, 1, 0, 0, 0, 0, 0, 0, 0, 1]])
     same(weights[0, :, 1], np.array([0.0, 1, 0, 0, 0, 0, 0, 0, 0, 0]))
+
+
+def test_distances_in_millimetres_worked_out_by_hand():
+    """Rows 3 mm apart and columns 4 mm wide: the corner of a rectangle of class 1 is 5 mm from the pixel beside it."""
+    mask = np.zeros((3, 4), bool)
+    mask[1:, 2:] = True
+    assert_allclose(
+        signed_distance_map(mask, spacing=[3, 4]), [[np.hypot(3, 8), 5, 3, 3], [8, 4, 0, 0], [8, 4, -1, -3]], rtol=1e-14
+    )
+    # A wall 2 rows thick: its rows are 3 and 6 mm from the two components, whatever a column is.
+    wall = np.array([[0], [1], [1], [0]], bool).repeat(5, axis=1)
+    assert_allclose(unet_weight_map(wall, sigma=9, spacing=(3, 7))[1:3], 10 * np.exp(-1 / 2), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [abw_weight_map, skeleton_aware_weight_map],
+    ids=lambda function: function.__name__,
+)
+def test_relative_maps_have_no_unit(function):
+    mask = MASKS["membranes0"]
+    assert_allclose(function(mask, spacing=(2, 2)), function(mask), rtol=1e-14)
+    assert_allclose(function(mask, spacing=(0.75, 0.25)), function(mask, spacing=(3, 1)), rtol=1e-12)
+    assert not np.allclose(function(mask, spacing=(3, 1)), function(mask))
 
 
 # Masks that lack something

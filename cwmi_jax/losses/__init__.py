@@ -6,6 +6,10 @@ A loss that is "one vs rest", as CWMI's information term is, compares class 1 al
 where there are more each class with the rest, and is the mean over classes. The others count every class; one channel stands
 for two.
 
+Losses that measure lengths or frequencies take `spacing` besides: how long a pixel is along each spatial axis, in their
+order, such as `(3.0, 0.7, 0.7)` in millimetres. None is 1 along all of them, and lengths are in pixels. It makes the program
+(under `jax.jit` it is static) and holds for the whole batch. The pyramid's losses ask only for the ratios.
+
 Args:
     logits: `[..., *shape, C]`, with any leading axes, none included. Any float dtype; half precision is widened to float32
         inside, and -inf rules a class out. C = 1 is a sigmoid, more a softmax.

@@ -1,6 +1,7 @@
-"""Losses that weigh an error by how far it lies from a boundary, in pixels."""
+"""Losses that weigh an error by how far it lies from a boundary."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jax.typing import ArrayLike
 from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner
-from cwmi_jax._settings import number
+from cwmi_jax._settings import number, spacing_or_ones
 from cwmi_jax.losses._distance_transform import boundary_distance, signed_distance
 
 
@@ -21,6 +22,7 @@ def boundary(
     distance_map: ArrayLike | None = None,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     reduction: str = "mean",
 ) -> jax.Array:
     """Boundary loss, `mean phi p`: probability weighted by the signed distance to the label's boundary, one vs rest.
@@ -31,12 +33,14 @@ def boundary(
     Args:
         logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Labels
             above 1/2 are inside; masked pixels are outside for the distances computed here.
-        distance_map: `phi`, pixels, `[..., *shape]`, or `[..., *shape, C]` for C > 2, of
+        distance_map: `phi`, `[..., *shape]`, or `[..., *shape, C]` for C > 2, of
             `cwmi_jax.weight_maps.signed_distance_map`: positive outside, 0 or negative inside. None computes it in the
             program at every step, which costs more than the rest of the loss.
+        spacing: see `cwmi_jax.losses`; of distances computed here, for a map that is given has its own.
 
     Returns:
-        Pixels. An image with an empty or full mask has `phi = 0` and the loss 0.
+        The unit of `spacing` or of the map; pixels without. An image with an empty or full mask has `phi = 0` and the loss
+        0.
 
     References:
         Kervadec et al., "Boundary loss for highly unbalanced segmentation", MIDL 2019, arXiv:1812.07032.
@@ -47,9 +51,10 @@ def boundary(
         1.0
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    lengths = spacing_or_ones(spacing, inputs.spatial_dims)
     targets, p = inputs.compared_classes()
     if distance_map is None:
-        phi = _per_class(signed_distance, targets > 0.5).astype(p.dtype)
+        phi = _per_class(signed_distance, targets > 0.5, lengths).astype(p.dtype)
     else:
         phi = pixel_map("distance_map", distance_map, inputs, channels=None if inputs.binary else inputs.classes)
     return reduce_images(_mean_product(phi.reshape(p.shape), p, inputs), inputs, reduction)
@@ -63,6 +68,7 @@ def hausdorff_dt(
     alpha: float | jax.Array = 2.0,
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     reduction: str = "mean",
 ) -> jax.Array:
     """Hausdorff distance loss by distance transforms, `mean (p - g)^2 (d_p^alpha + d_g^alpha)`, one vs rest.
@@ -75,9 +81,11 @@ def hausdorff_dt(
         logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Labels
             above 1/2 are inside; masked pixels are outside for the distances.
         alpha: how much more a far error costs.
+        spacing: see `cwmi_jax.losses`.
 
     Returns:
-        Pixels to the power of `alpha`. An empty or full mask has no boundary, and adds distances of 0.
+        The unit of `spacing`, or pixels, to the power of `alpha`. An empty or full mask has no boundary, and adds distances
+        of 0.
 
     References:
         Karimi and Salcudean, "Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional Neural
@@ -89,17 +97,20 @@ def hausdorff_dt(
         1.40625
     """
     inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    lengths = spacing_or_ones(spacing, inputs.spatial_dims)
     targets, p = inputs.compared_classes()
     alpha = number("alpha", alpha, p.dtype)
     both = jnp.concatenate([targets > 0.5, p > 0.5], axis=1)
-    of_label, of_prediction = jnp.split(_per_class(boundary_distance, both).astype(p.dtype) ** alpha, 2, axis=1)
+    of_label, of_prediction = jnp.split(
+        _per_class(boundary_distance, both, lengths).astype(p.dtype) ** alpha, 2, axis=1
+    )
     weights = of_label + of_prediction
     return reduce_images(_mean_product(weights, (p - targets) ** 2, inputs), inputs, reduction)
 
 
-def _per_class(transform, masks: jax.Array) -> jax.Array:
-    """A transform of images `[N, *shape]` for `[N, C, *shape]`."""
-    return transform(masks.reshape(-1, *masks.shape[2:])).reshape(masks.shape)
+def _per_class(transform: Callable, masks: jax.Array, spacing: tuple[float, ...]) -> jax.Array:
+    """A distance transform of images `[N, *shape]` for `[N, C, *shape]`."""
+    return transform(masks.reshape(-1, *masks.shape[2:]), spacing).reshape(masks.shape)
 
 
 def _mean_product(left: jax.Array, right: jax.Array, inputs: SegmentationInputs) -> jax.Array:

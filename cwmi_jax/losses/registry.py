@@ -1,8 +1,9 @@
 """The losses by name, and sums of them."""
 
 import functools
+import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from cwmi_jax._settings import FINITE, number
+from cwmi_jax._settings import FINITE, dimensions, number, spacing_or_ones
 from cwmi_jax.cwmi import cwmi_loss
 from cwmi_jax.losses.centrelines import dice_cldice
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
@@ -78,8 +79,8 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         weights: name in `LOSSES` -> weight.
 
     Returns:
-        A function of logits and labels with the keywords `where`, `spatial_dims` and `reduction`, and those maps that its
-        losses take (see `MAPS`).
+        A function of logits and labels with the keywords `where`, `spatial_dims`, `spacing` and `reduction`, and those maps
+        that its losses take (see `MAPS`). The spacing goes to the losses that have one.
 
     Raises:
         TypeError: a weight that is not a number.
@@ -120,16 +121,20 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         *,
         where: ArrayLike | None = None,
         spatial_dims: int = 2,
+        spacing: Sequence[float] | None = None,
         reduction: str = "mean",
         **given: ArrayLike,
     ) -> jax.Array:
         wrong = [name for name in given if name not in maps]
         if wrong:
             raise TypeError(f"none of {', '.join(map(repr, weights))} takes {', '.join(wrong)}")
+        lengths = spacing_or_ones(spacing, dimensions(spatial_dims))
         shared: dict[str, Any] = dict(where=where, spatial_dims=spatial_dims, reduction=reduction)
 
         def term(name: str) -> jax.Array:
-            own = {parameter: value for parameter, value in given.items() if maps[parameter] == name}
+            own: dict[str, Any] = {parameter: value for parameter, value in given.items() if maps[parameter] == name}
+            if "spacing" in inspect.signature(LOSSES[name]).parameters:
+                own["spacing"] = lengths
             value = LOSSES[name](logits, labels, **shared, **own)
             return jnp.asarray(factors[name], value.dtype) * value
 

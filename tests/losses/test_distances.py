@@ -29,61 +29,89 @@ def masks(shape):
     return result
 
 
-def distances(mask):
+SPACING = (2.5, 0.7, 1.3)
+each_spacing = pytest.mark.parametrize("spacing", [None, SPACING], ids=["pixels", "oblong"])
+
+
+def lengths(shape, spacing):
+    """Those of the axes of an image."""
+    return (1.0,) * len(shape) if spacing is None else spacing[: len(shape)]
+
+
+def distances(mask, spacing=None):
     """By scipy, in the precision that the transform has; infinite where there is nothing to be far from."""
-    return np.full(mask.shape, np.inf, np.float32) if mask.all() else distance_transform_edt(mask).astype(np.float32)
+    if mask.all():
+        return np.full(mask.shape, np.inf, np.float32)
+    return distance_transform_edt(mask, lengths(mask.shape, spacing)).astype(np.float32)
 
 
 @functools.cache
-def transformed(shape):
+def transformed(shape, spacing):
     """Of all masks: distance, signed distance, distance to the boundary."""
-    return quick_jit(lambda masks: [f(masks) for f in (distance_transform, signed_distance, boundary_distance)])(
-        masks(shape)
-    )
+    functions = (distance_transform, signed_distance, boundary_distance)
+    return quick_jit(lambda masks: [f(masks, lengths(shape, spacing)) for f in functions])(masks(shape))
+
+
+def assert_exact(result, expected, spacing):
+    """To the last bit of whole squares, to within two roundings of others."""
+    assert result.dtype == np.float32
+    assert_allclose(result, expected, rtol=0 if spacing is None else 2.5e-7)
 
 
 each_mask = pytest.mark.parametrize("kind", range(len(KINDS)), ids=KINDS)
 each_shape = pytest.mark.parametrize("shape", SHAPES, ids=["19x26", "40x3", "7x9x8"])
 
 
+@each_spacing
 @each_mask
 @each_shape
-def test_distances_are_scipy_s(shape, kind):
-    result, mask = transformed(shape)[0][kind], masks(shape)[kind]
-    assert result.dtype == np.float32
-    assert_array_equal(result, distances(mask))
+def test_distances_are_scipy_s(shape, kind, spacing):
+    result, mask = transformed(shape, spacing)[0][kind], masks(shape)[kind]
+    assert_exact(result, distances(mask, spacing), spacing)
     if KINDS[kind] == "full":
         assert np.isposinf(result).all()
 
 
+@each_spacing
 @each_mask
 @each_shape
-def test_signed_distances_are_those_of_the_weight_map(shape, kind):
-    assert_allclose(transformed(shape)[1][kind], signed_distance_map(masks(shape)[kind]), rtol=1e-6)
+def test_signed_distances_are_those_of_the_weight_map(shape, kind, spacing):
+    expected = signed_distance_map(masks(shape)[kind], spacing=lengths(shape, spacing))
+    assert_allclose(transformed(shape, spacing)[1][kind], expected, rtol=1e-6, atol=1e-6)
 
 
-def to_the_boundary(mask):
+def to_the_boundary(mask, spacing=None):
     """0 where there is none."""
-    inside, outside = distances(mask), distances(~mask)
+    inside, outside = distances(mask, spacing), distances(~mask, spacing)
     return np.nan_to_num(np.where(mask, inside, outside), posinf=0)
 
 
+@each_spacing
 @each_mask
 @each_shape
-def test_distances_to_the_boundary_are_scipy_s(shape, kind):
-    assert_array_equal(transformed(shape)[2][kind], to_the_boundary(masks(shape)[kind]))
+def test_distances_to_the_boundary_are_scipy_s(shape, kind, spacing):
+    assert_exact(transformed(shape, spacing)[2][kind], to_the_boundary(masks(shape)[kind], spacing), spacing)
 
 
 def test_distances_of_a_long_image():
     mask = np.ones((1, 5, 3000), bool)
     mask[0, 2, 0] = False
     for turned in (mask, mask.swapaxes(1, 2)):
-        assert_array_equal(quick_jit(distance_transform)(turned)[0], distances(turned[0]))
+        result = quick_jit(lambda mask: distance_transform(mask, (1.0, 1.0)))(turned)
+        assert_array_equal(result[0], distances(turned[0]))
 
 
-def hausdorff_of(p, label, alpha=2.0):
+@pytest.mark.parametrize("unit", [1e-30, 1e30])
+def test_distances_in_any_unit(unit):
+    mask = masks(SHAPES[0])
+    result = quick_jit(lambda mask: distance_transform(mask, (2 * unit, unit)))(mask)
+    expected = quick_jit(lambda mask: distance_transform(mask, (2.0, 1.0)))(mask)
+    assert_allclose(result, unit * expected.astype(float), rtol=1e-6)
+
+
+def hausdorff_of(p, label, alpha=2.0, spacing=None):
     """Of one class: probability and label, each `[*shape]`."""
-    far = sum(to_the_boundary(mask > 0.5).astype(float) ** alpha for mask in (p, label))
+    far = sum(to_the_boundary(mask > 0.5, spacing).astype(float) ** alpha for mask in (p, label))
     return (p - label) ** 2 * far
 
 
@@ -150,7 +178,8 @@ def test_probable_labels_are_inside_above_one_half():
     assert_allclose(results(logits, probable), results(logits, sure), rtol=1e-6)
 
 
-def test_volumes(x64):
+@each_spacing
+def test_volumes(x64, spacing):
     label, logits = volume(7, 8, 9)
     p = sigmoid(logits)
 
@@ -158,13 +187,13 @@ def test_volumes(x64):
     def results(logits, label, phi):
         solid = dict(spatial_dims=3)
         return [
-            boundary(logits, label, **solid),
+            boundary(logits, label, **solid, spacing=spacing),
             boundary(logits, label, distance_map=phi, **solid),
-            hausdorff_dt(logits, label, **solid),
+            hausdorff_dt(logits, label, **solid, spacing=spacing),
         ]
 
-    phi = signed_distance_map(label)
-    expected = [(phi * p).mean(), (phi * p).mean(), hausdorff_of(p, label).mean()]
+    phi = signed_distance_map(label, spacing=spacing)
+    expected = [(phi * p).mean(), (phi * p).mean(), hausdorff_of(p, label, spacing=spacing).mean()]
     assert_allclose(results(logits[..., None], label, phi), expected, rtol=1e-6)
 
 

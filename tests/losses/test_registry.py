@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 
 from cwmi_jax import cwmi_loss, losses
 from cwmi_jax.losses import LOSSES, MAPS, combine
-from tests.golden import quick_jit
+from tests.golden import images, quick_jit
 from tests.losses.cases import batch, evaluate, maps
 
 PAPER = ["ce", "balanced_ce", "dice", "focal", "jaccard", "tversky", "wce", "abw", "skea_topo", "rmi", "cldice"]
@@ -93,6 +93,26 @@ def test_a_sum_of_losses_of_volumes(x64):
 
     result, (ce, dice) = run(logits, labels)
     assert_allclose(result, ce + 2 * dice, rtol=1e-12)
+
+
+def test_the_spacing_goes_to_the_losses_that_have_one(x64):
+    labels, logits = images(16, 32)
+    measured = {"boundary": 0.1, "hausdorff_dt": 0.2}
+    spacing = (2.0, 1.0)
+
+    @quick_jit
+    def run(logits, labels):
+        terms = [weight * LOSSES[name](logits, labels, spacing=spacing) for name, weight in measured.items()]
+        return (
+            combine({"dice": 1.0, **measured})(logits, labels, spacing=spacing),
+            LOSSES["dice"](logits, labels),
+            terms,
+        )
+
+    result, dice, terms = run(logits[..., None], labels)
+    assert_allclose(result, dice + sum(terms), rtol=1e-9)
+    with pytest.raises(ValueError, match=r"spacing must be 2 lengths, one for each spatial axis, got \(1, 1, 1\)"):
+        combine({"dice": 1.0})(logits[..., None], labels, spacing=(1, 1, 1))
 
 
 def test_weights_of_a_sum_may_be_traced(x64):

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import KDTree
+from skimage.metrics import hausdorff_distance
 from skimage.segmentation import find_boundaries
 
 from cwmi_jax.metrics import hausdorff95, modified_hausdorff
@@ -23,19 +24,36 @@ def test_modified_hausdorff_is_that_of_the_authors_code():
     assert_allclose([modified_hausdorff(*pair) for pair in golden_pairs()], expected, rtol=1e-9)
 
 
-def test_modified_hausdorff_is_the_mean_of_a_distance_transform():
+each_spacing = pytest.mark.parametrize("spacing", [None, (2.5, 0.7, 1.3)], ids=["pixels", "oblong"])
+
+
+def settings(label, spacing):
+    return dict(spatial_dims=label.ndim, spacing=None if spacing is None else spacing[: label.ndim])
+
+
+def test_modified_hausdorff_is_scikit_image_s():
     for prediction, label in BOTH:
-        missed = distance_transform_edt(~prediction)[label].mean()
-        made_up = distance_transform_edt(~label)[prediction].mean()
         score = modified_hausdorff(prediction, label, spatial_dims=label.ndim)
-        assert_allclose(score, max(missed, made_up), rtol=1e-9)
+        assert_allclose(score, hausdorff_distance(prediction, label, method="modified"), rtol=1e-12)
 
 
-def test_hausdorff95_is_that_of_border_pixels_in_a_tree():
+@each_spacing
+def test_modified_hausdorff_is_the_mean_of_a_distance_transform(spacing):
+    for prediction, label in BOTH:
+        sampling = None if spacing is None else spacing[: label.ndim]
+        missed = distance_transform_edt(~prediction, sampling)[label].mean()
+        made_up = distance_transform_edt(~label, sampling)[prediction].mean()
+        score = modified_hausdorff(prediction, label, **settings(label, spacing))
+        assert_allclose(score, max(missed, made_up), rtol=1e-12)
+
+
+@each_spacing
+def test_hausdorff95_is_that_of_border_pixels_in_a_tree(spacing):
     for prediction, label in BOTH:
         borders = [np.argwhere(find_boundaries(np.pad(mask, 1), mode="inner")) for mask in (prediction, label)]
+        borders = borders if spacing is None else [border * spacing[: label.ndim] for border in borders]
         distances = [KDTree(there).query(here)[0] for here, there in (borders, borders[::-1])]
-        score = hausdorff95(prediction, label, spatial_dims=label.ndim)
+        score = hausdorff95(prediction, label, **settings(label, spacing))
         assert_allclose(score, np.percentile(np.concatenate(distances), 95), rtol=1e-12)
 
 
@@ -46,6 +64,8 @@ def test_a_mask_that_is_empty_is_the_diagonal_away():
         scores = metric([empty, full, full, empty, point], [empty, full, empty, point, point])
         assert_allclose(scores, [0, 0, 50, 50, 0])
         assert metric(np.zeros((2, 3, 6), int), np.ones((2, 3, 6), int), spatial_dims=3) == 7
+        # In millimetres it is 3 x 4 x 12.
+        assert metric(np.zeros((2, 4, 6), int), np.ones((2, 4, 6), int), spatial_dims=3, spacing=(1.5, 1, 2)) == 13
 
 
 @pytest.mark.parametrize(
@@ -93,3 +113,13 @@ def test_pixels_beside_void_are_border():
     where[4:] = False
     # Rows 2 and 3 of the label and row 2 of the prediction are border: 9 of 27 distances are 1.
     assert hausdorff95(prediction, label, where=where) == 1
+
+
+@pytest.mark.parametrize("metric", [modified_hausdorff, hausdorff95])
+def test_a_point_in_millimetres(metric):
+    """3 rows of 2 mm and 4 columns of 2 mm away, or one slice of 5 mm."""
+    here, there = np.zeros((2, 4, 5), int)
+    here[0, 0] = there[3, 4] = 1
+    assert metric(here, there, spacing=[2, 2]) == 10
+    volumes = np.eye(2, dtype=int)[..., None, None]
+    assert metric(*volumes, spatial_dims=3, spacing=np.array([5, 1, 1])) == 5
