@@ -1,5 +1,7 @@
 """Cross entropy from logits, exact for saturated ones, and the class weights that balance it."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -15,7 +17,8 @@ def mean_cross_entropy(inputs: SegmentationInputs, class_weights: str | ArrayLik
 
     Args:
         inputs: of `N` images.
-        class_weights: "balanced", None for equal weights of 1, or one weight a class (two for one channel).
+        class_weights: "balanced", None for equal weights of 1, or one weight a class (two for one channel, and for each
+            mask).
 
     Returns:
         `[N]`; 0 for an image that is wholly masked.
@@ -122,7 +125,7 @@ def _log_sigmoids_jvp(primals, tangents):
 
 
 def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike | None) -> jax.Array:
-    """`[N, C]`, two classes for one channel; balanced, see `cwmi_jax.losses.balanced_cross_entropy`."""
+    """`[N, C]`, two classes for one channel and for a mask; balanced, see `cwmi_jax.losses.balanced_cross_entropy`."""
     pixels, classes = inputs.pixels, inputs.classes
     count, dtype = pixels.size, pixels.dtype
     if class_weights is None:
@@ -132,16 +135,20 @@ def class_weights_of(inputs: SegmentationInputs, class_weights: str | ArrayLike 
             raise ValueError(f"class_weights must be 'balanced', None or an array, got {class_weights!r}")
         return _balanced_weights(inputs)
     weights = jnp.asarray(class_weights)
-    if weights.shape != (classes,):
+    wanted = (classes,) if inputs.masks is None else (inputs.masks, classes)
+    if inputs.masks == 1 and weights.shape == (classes,):
+        weights = weights.reshape(wanted)
+    if weights.shape != wanted:
+        of_masks = "" if inputs.masks is None else f" of each mask, {wanted}"
         raise ValueError(
-            f"class_weights must have one weight for each of {classes} classes, got the shape {weights.shape}"
+            f"class_weights must have one weight for each of {classes} classes{of_masks}, got the shape {weights.shape}"
         )
     if jnp.issubdtype(weights.dtype, jnp.complexfloating):
         raise TypeError(f"class_weights must be real, got {weights.dtype}")
     # Of the argument, for under `jit` even an array made of a list is traced.
     if all(map(is_visible, jax.tree.leaves(class_weights))):
         check_limits("class_weights", class_weights, NOT_NEGATIVE)
-    return jnp.broadcast_to(weights.astype(dtype), (count, classes))
+    return jnp.broadcast_to(weights.astype(dtype), (math.prod(inputs.leading), *wanted)).reshape(count, classes)
 
 
 def _balanced_weights(inputs: SegmentationInputs) -> jax.Array:

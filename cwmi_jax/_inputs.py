@@ -4,31 +4,34 @@ Sizes and dtypes are checked always, values only where they can be seen, that is
 """
 
 import math
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from cwmi_jax._labels import targets_of_classes, targets_of_masks, unnarrowed
 from cwmi_jax._meshes import vary_alike
-from cwmi_jax._settings import choice, dimensions, is_visible
+from cwmi_jax._settings import choice, dimensions
 
+ACTIVATIONS = ("softmax", "sigmoid")
 REDUCTIONS = ("mean", "none")
-Labels: TypeAlias = np.ndarray | jax.Array
 
 
 class SegmentationInputs(NamedTuple):
     """Logits and labels of `N` images in the form that losses compute with.
 
     One class (sigmoid) and two (softmax) are the same thing, and come as one channel without an axis of its own:
-    `logits` is the log odds of class 1 and `targets` its probability.
+    `logits` is the log odds of class 1 and `targets` its probability. Each of several masks that may overlap is an image of
+    one channel here, and those of one image come one after the other.
 
     Attributes:
         logits: `[N, *shape]`, or `[N, *shape, C]` for C > 2, float32 or float64; 0 where masked. They may be infinite.
         targets: probabilities of the classes, of the logits' shape and dtype; 0 where masked.
         where: `[N, *shape]` bool, or None where nothing is masked.
         leading: the batch axes that `N` stands for.
+        masks: how many that may overlap each image has, for which `N` stands too; None for classes.
         spatial_dims: how many axes `shape` has.
     """
 
@@ -36,6 +39,7 @@ class SegmentationInputs(NamedTuple):
     targets: jax.Array
     where: jax.Array | None
     leading: tuple[int, ...]
+    masks: int | None
     spatial_dims: int
 
     @property
@@ -68,6 +72,10 @@ class SegmentationInputs(NamedTuple):
         where = self.where if values.ndim == self.where.ndim else self.where[:, None]
         return jnp.where(where, values, 0)
 
+    def by_mask(self, values: jax.Array) -> jax.Array:
+        """`[N, ...]` as `[images, masks, ...]`, for masks."""
+        return values.reshape(math.prod(self.leading), self.masks, *values.shape[1:])
+
     def class_targets(self) -> jax.Array:
         """Targets of every class, `[N, C, *shape]`, two classes for one channel; 0 where masked."""
         if self.binary:
@@ -94,18 +102,11 @@ class SegmentationInputs(NamedTuple):
 
 
 def segmentation_inputs(
-    logits: ArrayLike, labels: ArrayLike, *, where: ArrayLike | None, spatial_dims: int
+    logits: ArrayLike, labels: ArrayLike, *, activation: str, where: ArrayLike | None, spatial_dims: int
 ) -> SegmentationInputs:
-    """Checks the arguments that every loss shares.
-
-    Args:
-        logits: `[..., *shape, C]`, any float dtype.
-        labels: integer or bool classes `[..., *shape]`, or probabilities `[..., *shape, C]` (for C = 1 also
-            `[..., *shape]`), any float dtype.
-        where: bool `[..., *shape]`; None for all True.
-        spatial_dims: how many axes `shape` has, 2 or 3.
-    """
+    """Checks the arguments that every loss shares; see `cwmi_jax.losses` for them."""
     spatial_dims = dimensions(spatial_dims)
+    overlapping = choice("activation", activation, ACTIVATIONS) == "sigmoid"
     logits, labels = jnp.asarray(logits), unnarrowed(labels)
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"logits must be floating point, got {logits.dtype}; give the network's output before argmax")
@@ -114,31 +115,32 @@ def segmentation_inputs(
         raise ValueError(f"logits must be {axes} with spatial_dims={spatial_dims}, got the shape {logits.shape}")
     *images, classes = logits.shape
     leading, shape = tuple(images[:-spatial_dims]), tuple(images[-spatial_dims:])
-    mask = None if where is None else _mask(where, tuple(images), "the logits less the classes")
+    known = None if where is None else _known_pixels(where, logits.shape, overlapping)
     dtype = _wide(logits.dtype)
 
-    if jnp.issubdtype(labels.dtype, jnp.floating):
-        targets = _probabilities(jnp.asarray(labels), logits.shape, mask).astype(dtype)
-    else:
-        targets = _one_hot(labels, tuple(images), classes, mask, dtype)
+    targets = (targets_of_masks if overlapping else targets_of_classes)(labels, logits.shape, known, dtype)
     logits = logits.astype(dtype)
-    if classes == 2:
+    if overlapping:
+        logits, targets = (_masks_first(array, leading, shape) for array in (logits, targets))
+        known = None if known is None else _masks_first(known, leading, shape)
+    elif classes == 2:
         logits = finite(logits)
         logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     elif classes == 1:
         logits, targets = logits[..., 0], targets[..., 0]
-    if mask is not None:
-        inside = mask if classes <= 2 else mask[..., None]
+    if known is not None:
+        inside = known if known.ndim == logits.ndim else known[..., None]
         logits, targets = jnp.where(inside, logits, 0), jnp.where(inside, targets, 0)
+    stacked = (*leading, classes) if overlapping else leading
 
     def batch(array: jax.Array) -> jax.Array:
-        return array.reshape(math.prod(leading), *shape, *array.shape[len(images) :])
+        return array.reshape(math.prod(stacked), *array.shape[len(stacked) :])
 
-    logits, targets, mask = vary_alike(batch(logits), batch(targets), None if mask is None else batch(mask))
+    logits, targets, known = vary_alike(batch(logits), batch(targets), None if known is None else batch(known))
     # Without the barrier XLA computes in the shape that the logits came in, and an axis of one class at the end keeps it
     # from using vector instructions.
     logits = jnp.asarray(jax.lax.optimization_barrier(logits))
-    return SegmentationInputs(logits, targets, mask, leading, spatial_dims)
+    return SegmentationInputs(logits, targets, known, leading, classes if overlapping else None, spatial_dims)
 
 
 @jax.custom_jvp
@@ -161,22 +163,29 @@ def pixel_map(
 
     Args:
         name: of the argument, for the error.
-        values: real, `[..., *shape]`, or `[..., *shape, channels]`.
+        values: real, `[..., *shape]`, or `[..., *shape, channels]`; for masks `[..., *shape, C]`, or
+            `[..., *shape, C, channels]`.
         inputs: of the loss.
         channels: None for one value a pixel.
 
     Returns:
         `[N, *shape]`, or `[N, channels, *shape]`, in the logits' dtype; 0 where masked.
     """
-    wanted = (*inputs.leading, *inputs.shape, *(() if channels is None else (channels,)))
+    leading, shape = inputs.leading, inputs.shape
+    own = () if channels is None else (channels,)
+    wanted = (*leading, *shape, *(() if inputs.masks is None else (inputs.masks,)), *own)
     if values is None:
         raise ValueError(f"{name} is needed, of shape {wanted}; cwmi_jax.weight_maps makes it from the labels")
     array = jnp.asarray(values)
+    if inputs.masks == 1 and array.shape == (*leading, *shape, *own):
+        array = array.reshape(wanted)
     if array.shape != wanted:
         raise ValueError(f"{name} must have the shape {wanted}, got {array.shape}")
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(f"{name} must be real, got {array.dtype}")
-    array = array.astype(inputs.logits.dtype).reshape(math.prod(inputs.leading), *wanted[len(inputs.leading) :])
+    if inputs.masks is not None:
+        array = _masks_first(array, leading, shape)
+    array = array.astype(inputs.logits.dtype).reshape(inputs.logits.shape[0], *shape, *own)
     return inputs.inside(array if channels is None else jnp.moveaxis(array, -1, 1))
 
 
@@ -191,8 +200,8 @@ def image_pair(
     dtype = np.promote_types(y.dtype, p.dtype)
     y, p = y.astype(dtype), p.astype(dtype)
     if where is not None:
-        mask = _mask(where, y.shape, "the images")
-        y, p = jnp.where(mask, y, 0), jnp.where(mask, p, 0)
+        known = _checked_where(where, y.shape, "the images")
+        y, p = jnp.where(known, y, 0), jnp.where(known, p, 0)
     leading, shape = y.shape[:-spatial_dims], y.shape[-spatial_dims:]
     batches = vary_alike(*(image.reshape(math.prod(leading), *shape) for image in (y, p)))
     return batches[0], batches[1], leading
@@ -212,29 +221,24 @@ def reduce_images(values: jax.Array, inputs: SegmentationInputs, reduction: str)
     """Brings one value an image, `[N]`, to what `reduction` asks for.
 
     Args:
-        values: `[N]`.
+        values: `[N]`; of masks, an image's is their mean.
         inputs: what they were computed from. Images that are wholly masked have the value 0 and no part in a mean.
         reduction: "mean" for a scalar, "none" for the leading axes of the inputs; one of `REDUCTIONS`.
     """
     reduction = choice("reduction", reduction, REDUCTIONS)
     seen = inputs.pixels > 0
     values = jnp.where(seen, values, 0)
+    if inputs.masks is not None:
+        values, seen = inputs.by_mask(values), inputs.by_mask(seen)
+        values, seen = mean_of_seen(values, seen, axis=1), seen.any(axis=1)
     if reduction == "none":
         return values.reshape(inputs.leading)
-    return values.sum() / jnp.maximum(seen.sum(), 1).astype(values.dtype)
+    return mean_of_seen(values, seen)
 
 
-def unnarrowed(classes: ArrayLike) -> Labels:
-    """An array whose values can be checked: JAX without x64 would cut NumPy's 64 bits down to 32 first."""
-    return classes if isinstance(classes, np.ndarray) else jnp.asarray(classes)
-
-
-def as_int32(classes: Labels, num_classes: int) -> jax.Array:
-    """Integer or bool classes; those outside of 0..num_classes-1 remain outside."""
-    if classes.dtype.itemsize > 4:
-        library = np if isinstance(classes, np.ndarray) else jnp
-        classes = library.where((classes >= 0) & (classes < num_classes), classes, num_classes)
-    return jnp.asarray(classes.astype(np.int32))
+def mean_of_seen(values: jax.Array, seen: jax.Array, axis: int | None = None) -> jax.Array:
+    """Mean over those that are seen, of values that are 0 where they are not; 0 where none is."""
+    return values.sum(axis) / jnp.maximum(seen.sum(axis), 1).astype(values.dtype)
 
 
 def check_where(where: np.ndarray | jax.Array, shape: tuple[int, ...], whose: str) -> None:
@@ -250,57 +254,20 @@ def _wide(dtype: np.dtype) -> np.dtype:
     return np.dtype(np.float64 if dtype == np.float64 else np.float32)
 
 
-def _mask(where: ArrayLike, shape: tuple[int, ...], whose: str) -> jax.Array:
+def _known_pixels(where: ArrayLike, shape: tuple[int, ...], overlapping: bool) -> jax.Array:
+    """Which pixels of logits of a shape `[..., *shape, C]` count: `[..., *shape]`, or for masks of the logits' shape."""
+    if overlapping and np.ndim(where) == len(shape):
+        return _checked_where(where, shape, "the logits")
+    known = _checked_where(where, shape[:-1], "the logits less the classes")
+    return jnp.broadcast_to(known[..., None], shape) if overlapping else known
+
+
+def _checked_where(where: ArrayLike, shape: tuple[int, ...], whose: str) -> jax.Array:
     where = jnp.asarray(where)
     check_where(where, shape, whose)
     return where
 
 
-def _probabilities(labels: jax.Array, shape: tuple[int, ...], mask: jax.Array | None) -> jax.Array:
-    """`[..., *shape, C]`."""
-    if shape[-1] == 1 and labels.shape == shape[:-1]:
-        labels = labels[..., None]
-    if labels.shape != shape:
-        classes = f"; classes `{shape[:-1]}` must be integers" if labels.shape == shape[:-1] else ""
-        raise ValueError(
-            f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{classes}"
-        )
-    seen = _seen(labels, mask)
-    if seen is not None and not np.all((seen >= 0) & (seen <= 1)):
-        raise ValueError(f"labels that are probabilities must lie within 0..1, got {_extremes(seen)}")
-    return labels
-
-
-def _one_hot(
-    labels: Labels, shape: tuple[int, ...], classes: int, mask: jax.Array | None, dtype: np.dtype
-) -> jax.Array:
-    """`[..., *shape, C]`; for C = 1 whether the class is 1."""
-    if labels.shape != shape:
-        raise ValueError(
-            f"labels that are classes must have the logits' shape less the classes, {shape}, got {labels.shape}; "
-            f"one-hot labels must be floating point"
-        )
-    if labels.dtype != bool and not jnp.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"labels must be integer or bool classes, or floating point probabilities, got {labels.dtype}")
-    largest = max(classes, 2) - 1
-    seen = None if labels.dtype == bool else _seen(labels, mask)
-    if seen is not None and seen.size and (seen.min() < 0 or seen.max() > largest):
-        raise ValueError(
-            f"labels must lie within 0..{largest} for {classes} channel(s) of logits, got {_extremes(seen)}; "
-            f"mask what is to be ignored with `where`"
-        )
-    labels = as_int32(labels, largest + 1)
-    if classes == 1:
-        return (labels == 1).astype(dtype)[..., None]
-    return jax.nn.one_hot(labels, classes, dtype=dtype)
-
-
-def _seen(labels: Labels, mask: jax.Array | None) -> np.ndarray | None:
-    """The labels that are not masked, if they can be looked at."""
-    if not is_visible(labels) or not is_visible(mask):
-        return None
-    return np.asarray(labels) if mask is None else np.asarray(labels)[np.asarray(mask)]
-
-
-def _extremes(values: np.ndarray) -> str:
-    return f"{np.min(values)}..{np.max(values)}"
+def _masks_first(array: jax.Array, leading: tuple[int, ...], shape: tuple[int, ...]) -> jax.Array:
+    """`[*leading, *shape, C, ...]` as `[*leading, C, *shape, ...]`."""
+    return jnp.moveaxis(array, len(leading) + len(shape), len(leading))

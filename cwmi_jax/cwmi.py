@@ -19,6 +19,7 @@ def cwmi_loss(
     orientations: int | None = None,
     ce_weight: float | jax.Array = 0.9,
     class_weights: str | ArrayLike | None = "balanced",
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     complex_valued: bool = True,
@@ -50,6 +51,9 @@ def cwmi_loss(
         class_weights: in the cross entropy: "balanced" (from each image's own classes: the larger of two weighs 1, the
             smaller as many times more as it has fewer pixels; of more, each weighs in proportion to the inverse of its
             size, 1 in the mean over pixels), None, or an array `[C]`, `[2]` for C = 1.
+        activation: "softmax" for classes of which a pixel has one, "sigmoid" for C masks that may overlap. Then each channel
+            is a problem of two classes by itself, as C = 1 is, with labels `[..., H, W, C]` and class weights `[C, 2]`, and
+            an image's loss is the mean over its channels; see `cwmi_jax.losses`.
         where: bool `[..., H, W]`. False pixels (ignore regions, padding) are zero in both images and have no part in the
             cross entropy; labels there may hold anything.
         spatial_dims: 2 for images, 3 for volumes.
@@ -79,7 +83,7 @@ def cwmi_loss(
         >>> cwmi_loss(logits, labels).shape
         ()
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
     orientations = orientations_or_default(orientations, inputs.spatial_dims)
     # The transforms need their memory more than the gradient needs what is quickly computed again.

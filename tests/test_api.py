@@ -11,7 +11,7 @@ import cwmi_jax
 from cwmi_jax.losses import LOSSES
 
 ROOT = Path(__file__).parent.parent
-SHARED = ("logits", "labels", "where", "spatial_dims", "reduction")
+SHARED = ("logits", "labels", "activation", "where", "spatial_dims", "reduction")
 
 
 def public_functions():
@@ -87,7 +87,7 @@ def test_losses_have_one_signature(name):
     parameters = inspect.signature(LOSSES[name]).parameters
     by_place = [key for key, value in parameters.items() if value.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     assert by_place == ["logits", "labels"]
-    shared = {"where": None, "spatial_dims": 2, "reduction": "mean"}
+    shared = {"activation": "softmax", "where": None, "spatial_dims": 2, "reduction": "mean"}
     assert {key: parameters[key].default for key in shared} == shared
     assert all(parameters[key].kind is inspect.Parameter.KEYWORD_ONLY for key in shared)
 

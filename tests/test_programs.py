@@ -15,7 +15,7 @@ from numpy.testing import assert_allclose
 from cwmi_jax import cwmi_loss
 from cwmi_jax.losses import LOSSES
 from tests.golden import images, quick_jit
-from tests.losses.cases import batch, evaluate, loss, maps
+from tests.losses.cases import batch, batch_of_masks, evaluate, loss, maps, maps_of_masks
 from tests.versions import make_mesh
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -34,23 +34,27 @@ def value_and_gradient(function, logits, labels, given):
 
 
 @each_loss
-def test_every_loss_is_lowered_for_all_platforms_and_any_batch(name):
-    logits, labels = batch(dtype=np.float32)
-    given = maps(name, labels)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_every_loss_is_lowered_for_all_platforms_and_any_batch(name, activation):
+    if activation == "softmax":
+        logits, labels = batch(dtype=np.float32)
+        given = maps(name, labels)
+    else:
+        logits, labels = batch_of_masks(dtype=np.float32)
+        given = maps_of_masks(name, labels)
     scope = export.SymbolicScope()
 
     def symbolic(array):
         (count,) = export.symbolic_shape("images", scope=scope)
         return jax.ShapeDtypeStruct((count, *array.shape[1:]), array.dtype)
 
-    run = jax.jit(functools.partial(value_and_gradient, exportable(name)))
+    run = jax.jit(functools.partial(value_and_gradient, functools.partial(exportable(name), activation=activation)))
     exported = export.export(run, platforms=PLATFORMS)(*jax.tree.map(symbolic, (logits, labels, given)))
     assert exported.platforms == PLATFORMS
     assert str(exported.out_avals[1].shape[0]) == "images"
     if name in CALLED:
-        for got, want in zip(
-            quick_jit(exported.call)(logits, labels, given), evaluate(name, logits, labels)[1:], strict=True
-        ):
+        expected = evaluate(name, logits, labels, activation=activation)[1:]
+        for got, want in zip(quick_jit(exported.call)(logits, labels, given), expected, strict=True):
             assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 

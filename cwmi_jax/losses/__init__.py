@@ -12,9 +12,15 @@ order, such as `(3.0, 0.7, 0.7)` in millimetres. None is 1 along all of them, an
 
 Args:
     logits: `[..., *shape, C]`, with any leading axes, none included. Any float dtype; half precision is widened to float32
-        inside, and -inf rules a class out. C = 1 is a sigmoid, more a softmax.
+        inside, and -inf rules a class out. C = 1 is a sigmoid, more are what `activation` says.
     labels: integer or bool classes `[..., *shape]`, or probabilities `[..., *shape, C]` (for C = 1 also `[..., *shape]`).
         Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
+    activation: "softmax" where a pixel has one of C classes, "sigmoid" where it may lie in several of C masks, or in none.
+        Then each channel is a problem of two classes by itself, and an image's loss the mean over its channels of what each
+        of them costs alone. Labels are `[..., *shape, C]`: bool or integers 0 and 1, or probabilities. `where` may have the
+        axis C too; a mask that it hides wholly, such as one that was not annotated, has no part in its image's mean. Maps
+        of pixels have the axis C right behind `shape`, and arrays of class weights are `[C, 2]`, for background and
+        foreground of each mask. For C = 1 both activations are the same, and "sigmoid" may leave that axis out.
     where: bool `[..., *shape]`, None for all True. False pixels (ignore regions, padding) have no part; labels there may
         hold anything.
     spatial_dims: axes of `shape`: 2 for images `[H, W]`, 3 for volumes `[D, H, W]`.

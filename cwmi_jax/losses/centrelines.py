@@ -22,6 +22,7 @@ def dice_cldice(
     alpha: float | jax.Array = 0.5,
     iterations: int = 10,
     smooth: float | jax.Array = 1.0,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -34,8 +35,8 @@ def dice_cldice(
     remove from an image and its erosions, by neighbours along the axes, with dilation by 3 x 3 (x 3) pixels.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Masked
-            pixels are zero in label and probability.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            Masked pixels are zero in label and probability.
         alpha: of clDice, 0 to 1.
         iterations: of the skeleton; half the width of the thickest structure in pixels.
         smooth: `s`, pixels; positive.
@@ -56,7 +57,7 @@ def dice_cldice(
         [0.03, 0.0]
     """
     iterations = integer("iterations", iterations, least=0)
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     alpha = number("alpha", alpha, inputs.logits.dtype, SHARE)
     smooth = number("smooth", smooth, inputs.logits.dtype, POSITIVE)
     g, p = inputs.compared_classes()

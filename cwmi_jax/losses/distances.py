@@ -20,6 +20,7 @@ def boundary(
     labels: ArrayLike,
     *,
     distance_map: ArrayLike | None = None,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     spacing: Sequence[float] | None = None,
@@ -31,8 +32,8 @@ def boundary(
     it with a loss of areas, as in `combine({"dice": 1.0, "boundary": 0.01})`.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Labels
-            above 1/2 are inside; masked pixels are outside for the distances computed here.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            Labels above 1/2 are inside; masked pixels are outside for the distances computed here.
         distance_map: `phi`, `[..., *shape]`, or `[..., *shape, C]` for C > 2, of
             `cwmi_jax.weight_maps.signed_distance_map`: positive outside, 0 or negative inside. None computes it in the
             program at every step, which costs more than the rest of the loss.
@@ -50,7 +51,7 @@ def boundary(
         >>> float(boundary(jnp.zeros((8, 8, 1)), labels))
         1.0
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     lengths = spacing_or_ones(spacing, inputs.spatial_dims)
     targets, p = inputs.compared_classes()
     if distance_map is None:
@@ -66,6 +67,7 @@ def hausdorff_dt(
     labels: ArrayLike,
     *,
     alpha: float | jax.Array = 2.0,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     spacing: Sequence[float] | None = None,
@@ -78,8 +80,8 @@ def hausdorff_dt(
     call to the host; their cost grows with the largest distance in the batch.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Labels
-            above 1/2 are inside; masked pixels are outside for the distances.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            Labels above 1/2 are inside; masked pixels are outside for the distances.
         alpha: how much more a far error costs.
         spacing: see `cwmi_jax.losses`.
 
@@ -96,7 +98,7 @@ def hausdorff_dt(
         >>> float(hausdorff_dt(jnp.zeros((8, 8, 1)), labels))
         1.40625
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     lengths = spacing_or_ones(spacing, inputs.spatial_dims)
     targets, p = inputs.compared_classes()
     alpha = number("alpha", alpha, p.dtype)

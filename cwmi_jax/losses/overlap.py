@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from cwmi_jax._cross_entropy import mean_cross_entropy
-from cwmi_jax._inputs import SegmentationInputs, reduce_images, segmentation_inputs
+from cwmi_jax._inputs import SegmentationInputs, mean_of_seen, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner
 from cwmi_jax._settings import flag, number
@@ -29,6 +29,7 @@ def dice(
     *,
     smooth: float | jax.Array = 0.0,
     per_batch: bool = False,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -36,7 +37,7 @@ def dice(
     """Dice loss with squared denominators, `1 - mean_c (2 sum p_c g_c + s) / (sum p_c^2 + sum g_c^2 + s)`.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         smooth: `s`, pixels.
         per_batch: sums over all images as if they were one, as the CWMI paper's code does; only with reduction="mean".
 
@@ -56,7 +57,7 @@ def dice(
     def coefficients(areas: _Areas) -> jax.Array:
         return _dice_coefficients(areas, smooth)
 
-    return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
+    return _overlap_loss(coefficients, logits, labels, per_batch, activation, where, spatial_dims, reduction)
 
 
 @batched(trailing=1)
@@ -66,6 +67,7 @@ def jaccard(
     *,
     smooth: float | jax.Array = 0.0,
     per_batch: bool = False,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -73,7 +75,7 @@ def jaccard(
     """Jaccard (soft IoU) loss, `1 - mean_c (sum p_c g_c + s) / (sum (p_c + g_c - p_c g_c) + s)`.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         smooth: `s`, pixels.
         per_batch: sums over all images as if they were one, as the CWMI paper's code does; only with reduction="mean".
 
@@ -92,7 +94,7 @@ def jaccard(
     def coefficients(areas: _Areas) -> jax.Array:
         return _ratio(areas.common, areas.predicted + areas.labelled - areas.common, smooth)
 
-    return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
+    return _overlap_loss(coefficients, logits, labels, per_batch, activation, where, spatial_dims, reduction)
 
 
 @batched(trailing=1)
@@ -104,6 +106,7 @@ def tversky(
     beta: float | jax.Array = 0.5,
     smooth: float | jax.Array = 0.0,
     per_batch: bool = False,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -111,7 +114,7 @@ def tversky(
     """Tversky loss, `1 - mean_c (TP_c + s) / (TP_c + alpha FP_c + beta FN_c + s)`.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         alpha: of the false positives `FP_c = sum p_c (1 - g_c)`.
         beta: of the false negatives `FN_c = sum (1 - p_c) g_c`; 0.5 for both is Dice without squares, 1 for both Jaccard.
         smooth: `s`, pixels.
@@ -136,7 +139,7 @@ def tversky(
         missed = number("beta", beta, dtype) * (areas.labelled - areas.common)
         return _ratio(areas.common, areas.common + (false + missed), smooth)
 
-    return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
+    return _overlap_loss(coefficients, logits, labels, per_batch, activation, where, spatial_dims, reduction)
 
 
 @batched(trailing=1)
@@ -145,6 +148,7 @@ def generalized_dice(
     labels: ArrayLike,
     *,
     per_batch: bool = False,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -155,7 +159,7 @@ def generalized_dice(
     so that false positives of it cost something.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         per_batch: sums over all images as if they were one; only with reduction="mean".
 
     Returns:
@@ -178,7 +182,7 @@ def generalized_dice(
         both = areas.predicted + areas.labelled
         return _ratio((weights * 2 * areas.common).sum(axis=1), (weights * both).sum(axis=1), 0.0)[:, None]
 
-    return _overlap_loss(coefficients, logits, labels, per_batch, where, spatial_dims, reduction)
+    return _overlap_loss(coefficients, logits, labels, per_batch, activation, where, spatial_dims, reduction)
 
 
 @batched(trailing=1)
@@ -190,6 +194,7 @@ def dice_cross_entropy(
     ce_weight: float | jax.Array = 1.0,
     class_weights: str | ArrayLike | None = None,
     smooth: float | jax.Array = 0.0,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -197,7 +202,7 @@ def dice_cross_entropy(
     """`dice_weight * dice + ce_weight * cross_entropy`, the default of many medical segmentation systems.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         dice_weight: of `dice`.
         ce_weight: of `cross_entropy`.
         class_weights: in the cross entropy: None for 1, "balanced" (see `balanced_cross_entropy`), or `[C]`, `[2]` for
@@ -216,7 +221,7 @@ def dice_cross_entropy(
         >>> round(float(dice_cross_entropy(jnp.zeros((8, 8, 1)), labels)), 4)  # 1/3 and log 2
         1.0265
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     dice_weight = number("dice_weight", dice_weight, inputs.logits.dtype)
     ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
     of_dice = 1 - _dice_coefficients(_areas(inputs), smooth).mean(axis=1)
@@ -255,20 +260,25 @@ def _overlap_loss(
     logits: ArrayLike,
     labels: ArrayLike,
     per_batch: bool,
+    activation: str,
     where: ArrayLike | None,
     spatial_dims: int,
     reduction: str,
 ) -> jax.Array:
     """1 less the mean over classes of `coefficients`, `[N, C]` from areas `[N, C]`, 1 where all agrees."""
     per_batch = flag("per_batch", per_batch)
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     areas = _areas(inputs)
     if not per_batch:
         return reduce_images(1 - coefficients(areas).mean(axis=1), inputs, reduction)
     if reduction != "mean":
         raise ValueError(f"per_batch=True has no value for each image; use reduction='mean', got {reduction!r}")
-    pooled = _Areas(*(area.sum(axis=0, keepdims=True) for area in areas))
-    return 1 - coefficients(pooled).mean()
+    if inputs.masks is None:
+        pooled = _Areas(*(area.sum(axis=0, keepdims=True) for area in areas))
+        return 1 - coefficients(pooled).mean()
+    pooled = _Areas(*(inputs.by_mask(area).sum(axis=0) for area in areas))
+    seen = inputs.by_mask(inputs.pixels).sum(axis=0) > 0
+    return mean_of_seen(1 - coefficients(pooled).mean(axis=1), seen)
 
 
 def _dice_coefficients(areas: _Areas, smooth: float | jax.Array) -> jax.Array:

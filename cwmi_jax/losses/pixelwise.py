@@ -21,6 +21,7 @@ def cross_entropy(
     labels: ArrayLike,
     *,
     class_weights: str | ArrayLike | None = None,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -28,7 +29,7 @@ def cross_entropy(
     """Cross entropy, `-mean sum_c w_c g_c log p_c`, computed from logits and exact for saturated ones.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         class_weights: `w`: None for 1, "balanced" (see `balanced_cross_entropy`), or `[C]`, `[2]` for C = 1.
 
     Returns:
@@ -41,7 +42,7 @@ def cross_entropy(
         >>> round(float(cross_entropy(jnp.zeros((8, 8, 1)), jnp.ones((8, 8), int))), 4)
         0.6931
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     return reduce_images(mean_cross_entropy(inputs, class_weights), inputs, reduction)
 
 
@@ -49,6 +50,7 @@ def balanced_cross_entropy(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -61,7 +63,7 @@ def balanced_cross_entropy(
     its image weighs 1.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
 
     Returns:
         Nats a pixel.
@@ -75,7 +77,13 @@ def balanced_cross_entropy(
         1.213
     """
     return cross_entropy(
-        logits, labels, class_weights="balanced", where=where, spatial_dims=spatial_dims, reduction=reduction
+        logits,
+        labels,
+        class_weights="balanced",
+        activation=activation,
+        where=where,
+        spatial_dims=spatial_dims,
+        reduction=reduction,
     )
 
 
@@ -86,6 +94,7 @@ def focal(
     *,
     gamma: float | jax.Array = 2.0,
     class_weights: str | ArrayLike | None = "balanced",
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -93,7 +102,7 @@ def focal(
     """Focal loss, `-mean sum_c w_c g_c (1 - p_c)^gamma log p_c`: cross entropy that turns from what is already right.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         gamma: not negative; 0 is the cross entropy.
         class_weights: `w`: "balanced" (see `balanced_cross_entropy`), None for 1, or `[C]`, `[2]` for C = 1.
 
@@ -108,7 +117,7 @@ def focal(
         >>> round(float(focal(jnp.zeros((8, 8, 1)), labels)), 4)  # a quarter of log 2
         0.1733
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     gamma = number("gamma", gamma, inputs.logits.dtype)
     log_p, log_complement = log_probabilities(inputs)
     per_class = (..., *[None] * inputs.spatial_dims)
@@ -124,6 +133,7 @@ def weighted_cross_entropy(
     *,
     weight_map: ArrayLike,
     class_weights: str | ArrayLike | None = "balanced",
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -131,7 +141,7 @@ def weighted_cross_entropy(
     """U-Net's weighted cross entropy (WCE), `-mean (w_label + m) log p_label`, with a map m of what must not be missed.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
         weight_map: `m`, `[..., *shape]`, such as `cwmi_jax.weight_maps.unet_weight_map`'s.
         class_weights: `w`: "balanced" (see `balanced_cross_entropy`), None for 1, or `[C]`, `[2]` for C = 1.
 
@@ -148,7 +158,7 @@ def weighted_cross_entropy(
         >>> round(float(loss), 4)  # twice log 2
         1.3863
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     weights = pixel_map("weight_map", weight_map, inputs)[:, None] * inputs.class_targets()
     mapped = _sum(weights, -log_probabilities(inputs)[0]) / jnp.maximum(inputs.pixels, 1)
     return reduce_images(mean_cross_entropy(inputs, class_weights) + mapped, inputs, reduction)
@@ -160,6 +170,7 @@ def adaptive_boundary_weighted(
     labels: ArrayLike,
     *,
     weight_maps: ArrayLike,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -171,8 +182,8 @@ def adaptive_boundary_weighted(
     elsewhere.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. C = 1
-            or 2: the loss is defined for two classes.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            C = 1 or 2, or any number of masks that overlap: the loss is defined for two classes.
         weight_maps: `A_0` and `A_1`, `[..., *shape, 2]`, of `cwmi_jax.weight_maps.abw_weight_map`.
 
     Returns:
@@ -191,7 +202,7 @@ def adaptive_boundary_weighted(
         >>> round(float(loss), 4)
         0.6931
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     require_binary("adaptive_boundary_weighted", inputs)
     background, boundary = jnp.moveaxis(pixel_map("weight_maps", weight_maps, inputs, channels=2), 1, 0)
     of_boundary = jnp.where(boundary >= background, inputs.targets * boundary, 0)

@@ -26,6 +26,7 @@ def rmi(
     radius: int = 3,
     pool: int = 3,
     rmi_weight: float | jax.Array = 0.5,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -43,8 +44,8 @@ def rmi(
     With one channel both classes count, for a maximum of p is not one of 1 - p.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. Masked
-            pixels are zero in label and probability and have no cross entropy.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            Masked pixels are zero in label and probability and have no cross entropy.
         radius: side of a neighbourhood in pooled pixels.
         pool: side and stride of the pooling window in pixels; 1 for none.
         rmi_weight: of `R`, 0 to 1.
@@ -65,7 +66,7 @@ def rmi(
         True
     """
     radius, pool = integer("radius", radius, least=1), integer("pool", pool, least=1)
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     rmi_weight = number("rmi_weight", rmi_weight, inputs.logits.dtype, SHARE)
     pooled = [_pooled_side(side, pool) for side in inputs.shape]
     if min(pooled) < radius:

@@ -58,7 +58,8 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = types.MappingProxyType(
 )
 """Name in tables and on command lines -> loss with the paper's defaults; the paper's first, in its order.
 
-Each is called as `loss(logits, labels, *, where, spatial_dims, reduction, ...)`; see `MAPS` for those that need more.
+Each is called as `loss(logits, labels, *, activation, where, spatial_dims, reduction, ...)`; see `MAPS` for those that need
+more.
 """
 
 MAPS: Mapping[str, Mapping[str, Callable[..., np.ndarray]]] = types.MappingProxyType(
@@ -79,8 +80,8 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         weights: name in `LOSSES` -> weight.
 
     Returns:
-        A function of logits and labels with the keywords `where`, `spatial_dims`, `spacing` and `reduction`, and those maps
-        that its losses take (see `MAPS`). The spacing goes to the losses that have one.
+        A function of logits and labels with the keywords `activation`, `where`, `spatial_dims`, `spacing` and `reduction`,
+        and those maps that its losses take (see `MAPS`). The spacing goes to the losses that have one.
 
     Raises:
         TypeError: a weight that is not a number.
@@ -119,6 +120,7 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         logits: ArrayLike,
         labels: ArrayLike,
         *,
+        activation: str = "softmax",
         where: ArrayLike | None = None,
         spatial_dims: int = 2,
         spacing: Sequence[float] | None = None,
@@ -129,7 +131,9 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         if wrong:
             raise TypeError(f"none of {', '.join(map(repr, weights))} takes {', '.join(wrong)}")
         lengths = spacing_or_ones(spacing, dimensions(spatial_dims))
-        shared: dict[str, Any] = dict(where=where, spatial_dims=spatial_dims, reduction=reduction)
+        shared: dict[str, Any] = dict(
+            activation=activation, where=where, spatial_dims=spatial_dims, reduction=reduction
+        )
 
         def term(name: str) -> jax.Array:
             own: dict[str, Any] = {parameter: value for parameter, value in given.items() if maps[parameter] == name}

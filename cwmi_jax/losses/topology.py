@@ -27,6 +27,7 @@ def skea_topo(
     weight_maps: ArrayLike,
     skeletons: ArrayLike | None = None,
     topology: bool = True,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     reduction: str = "mean",
@@ -50,9 +51,9 @@ def skea_topo(
     gathered on the first of them, within `shard_map` they are not. `topology=False` needs no callback.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. C = 1
-            or 2 and `spatial_dims=2`: the loss is defined for two classes and for images. For the second term labels above
-            1/2 are 1, and masked pixels are background.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            C = 1 or 2, or any number of masks that overlap, and `spatial_dims=2`: the loss is defined for two classes and
+            for images. For the second term labels above 1/2 are 1, and masked pixels are background.
         weight_maps: `u_0` and `u_1`, `[..., H, W, 2]`, of `cwmi_jax.weight_maps.skeleton_aware_weight_map`.
         skeletons: of the label's background components and of its foreground, bool `[..., H, W, 2]`, of
             `cwmi_jax.weight_maps.skeletons`; None has them found at every step too.
@@ -81,7 +82,7 @@ def skea_topo(
     topology = flag("topology", topology)
     if dimensions(spatial_dims) != 2:
         raise ValueError(f"skea_topo is defined for images, spatial_dims=2, got {spatial_dims}")
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     require_binary("skea_topo", inputs)
     maps = pixel_map("weight_maps", weight_maps, inputs, channels=2)
     losses = mean_under_weights(inputs, _weights(inputs, maps))

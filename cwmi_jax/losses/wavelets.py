@@ -24,6 +24,7 @@ def bounded_cwmi(
     noise: float = 0.1,
     ce_weight: float | jax.Array = 1.0,
     class_weights: str | ArrayLike | None = None,
+    activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
     complex_valued: bool = True,
@@ -41,8 +42,9 @@ def bounded_cwmi(
     its gradient add up to 1 at most, of several channels to 2. It needs no epochs of cross entropy before it.
 
     Args:
-        logits, labels, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too. The information is
-            one vs rest; the mean over the classes that an image has, so that those it lacks do not weaken it.
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            The information is one vs rest; the mean over the classes that an image has, so that those it lacks do not weaken
+            it.
         levels: octaves of the pyramid. The smallest must keep 4 pixels a side: up to 5 for a side of 64, 8 for 512.
         orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
         noise: its power in each band, a Python number, as a fraction of the mean power of the label's bands at the level.
@@ -66,7 +68,7 @@ def bounded_cwmi(
         >>> bool(bounded_cwmi(right, labels) < bounded_cwmi(inverted, labels))
         True
     """
-    inputs = segmentation_inputs(logits, labels, where=where, spatial_dims=spatial_dims)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     ce_weight = number("ce_weight", ce_weight, inputs.logits.dtype)
     orientations = orientations_or_default(orientations, inputs.spatial_dims)
     # The transforms need their memory more than the gradient needs what is quickly computed again.

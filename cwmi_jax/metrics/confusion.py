@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import Labels, as_int32, check_where, unnarrowed
+from cwmi_jax._inputs import check_where
+from cwmi_jax._labels import Labels, as_int32, unnarrowed
 from cwmi_jax._meshes import batched
 from cwmi_jax.metrics._masks import check_classes, check_range, class_count
 

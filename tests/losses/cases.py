@@ -17,6 +17,8 @@ OF_TWO_CLASSES = ("abw", "skea_topo")
 OF_MANY_CLASSES = [name for name in LOSSES if name not in OF_TWO_CLASSES]
 EACH = [*((name, 1) for name in LOSSES), *((name, 3) for name in OF_MANY_CLASSES)]
 """Name of a loss and channels of logits."""
+MASKS = 3
+"""Channels of logits with `activation="sigmoid"`."""
 
 
 def batch(classes: int = 1, count: int = COUNT, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
@@ -28,6 +30,13 @@ def batch(classes: int = 1, count: int = COUNT, dtype: type = np.float64) -> tup
         each = [class_images(*SHAPE, classes, seed) for seed in range(count)]
         labels, logits = (np.stack(arrays) for arrays in zip(*each, strict=True))
     return logits.astype(dtype), labels
+
+
+def batch_of_masks(count: int = COUNT, dtype: type = np.float64) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and labels `[count, *SHAPE, MASKS]` of masks that overlap."""
+    each = [images(*SHAPE, count, seed) for seed in range(MASKS)]
+    labels, logits = (np.stack(arrays, axis=-1) for arrays in zip(*each, strict=True))
+    return (logits + 0.05 * np.sign(logits)).astype(dtype), labels
 
 
 def holes(count: int = COUNT) -> np.ndarray:
@@ -55,15 +64,21 @@ def maps(name: str, labels: np.ndarray, channels: int = 1) -> dict[str, np.ndarr
     return result
 
 
+def maps_of_masks(name: str, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """The maps that a loss takes for masks `[*leading, *shape, C]`, which have the axis C behind `shape`."""
+    each = [maps(name, labels[..., c]) for c in range(labels.shape[-1])]
+    return {parameter: np.stack([given[parameter] for given in each], axis=labels.ndim - 1) for parameter in each[0]}
+
+
 def loss(name: str):
     """A loss of the registry, with settings for small images."""
     return functools.partial(LOSSES[name], **SETTINGS.get(name, {}))
 
 
 @functools.cache
-def program(name: str):
+def program(name: str, activation: str):
     """Compiled `(logits, labels, where, maps)` to loss of each image, mean loss and its gradient."""
-    function = loss(name)
+    function = functools.partial(loss(name), activation=activation)
 
     def run(logits, labels, where, maps):
         def mean(logits):
@@ -75,18 +90,19 @@ def program(name: str):
     return quick_jit(run)
 
 
-def evaluate(name, logits, labels, where=None, given=None):
+def evaluate(name, logits, labels, where=None, given=None, activation="softmax"):
     """What `program` finds: loss of each image, mean and gradient."""
     if where is None:
         where = np.ones(labels.shape, bool)
     if given is None:
-        given = maps(name, np.where(where, labels, 0), logits.shape[-1])
-    return [np.asarray(result) for result in program(name)(logits, labels, where, given)]
+        known = np.where(where, labels, 0)
+        given = maps(name, known, logits.shape[-1]) if activation == "softmax" else maps_of_masks(name, known)
+    return [np.asarray(result) for result in program(name, activation)(logits, labels, where, given)]
 
 
-def in_both_precisions(name, logits, labels, where=None, given=None):
+def in_both_precisions(name, logits, labels, where=None, given=None, activation="softmax"):
     """`evaluate` on numbers rounded to float32, in float32 and in float64."""
     rounded = logits.astype(np.float32)
-    single = evaluate(name, rounded, labels, where, given)
+    single = evaluate(name, rounded, labels, where, given, activation)
     with enable_x64(True):
-        return single, evaluate(name, rounded.astype(np.float64), labels, where, given)
+        return single, evaluate(name, rounded.astype(np.float64), labels, where, given, activation)

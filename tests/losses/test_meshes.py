@@ -12,13 +12,16 @@ from numpy.testing import assert_allclose
 from cwmi_jax.losses import LOSSES
 from tests import versions
 from tests.golden import quick_jit
-from tests.losses.cases import COUNT, EACH, batch, evaluate, holes, loss, maps
+from tests.losses.cases import COUNT, EACH, MASKS, batch, batch_of_masks, evaluate, holes, loss, maps, maps_of_masks
 
 each_loss = pytest.mark.parametrize("name", LOSSES)
 
 
-def value_and_gradient(name, logits, labels, where, given):
-    return jax.value_and_grad(lambda logits: loss(name)(logits, labels, where=where, **given))(logits)
+def value_and_gradient(name, activation, logits, labels, where, given):
+    def mean(logits):
+        return loss(name)(logits, labels, activation=activation, where=where, **given)
+
+    return jax.value_and_grad(mean)(logits)
 
 
 def assert_near(result, expected):
@@ -26,19 +29,12 @@ def assert_near(result, expected):
     assert_allclose(result, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(
-    ("name", "channels", "kind"),
-    [(*case, kind) for case in EACH for kind in versions.KINDS if (case[1], kind) != (3, "Explicit")],
-)
-def test_each_device_works_on_its_own_images(x64, name, channels, kind):
-    logits, labels = batch(channels)
-    where = holes()
-    given = maps(name, np.where(where, labels, 0), channels)
-    _, value, gradient = evaluate(name, logits, labels, where, given)
+def assert_devices_keep_their_images(name, kind, logits, labels, where, given, activation="softmax"):
+    _, value, gradient = evaluate(name, logits, labels, where, given, activation)
     mesh = versions.make_mesh(kind)
     split = NamedSharding(mesh, PartitionSpec("data"))
     arguments = jax.device_put((logits, labels, where, given), split)
-    program = quick_jit(functools.partial(value_and_gradient, name)).lower(*arguments).compile()
+    program = quick_jit(functools.partial(value_and_gradient, name, activation)).lower(*arguments).compile()
     result = program(*arguments)
     assert_near(result[0], value)
     assert_near(result[1], gradient)
@@ -50,9 +46,31 @@ def test_each_device_works_on_its_own_images(x64, name, channels, kind):
     else:
         assert versions.collectives(program) == {"all-reduce"}
     if name.startswith("cwmi"):
-        share = COUNT // 4 * (channels if channels > 1 else 1)
+        share = COUNT // 4 * logits.shape[-1]
         assert {shape[0] for shape in versions.transformed(program)} == {share}
         assert len(versions.transformed(program)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "channels", "kind"),
+    [(*case, kind) for case in EACH for kind in versions.KINDS if (case[1], kind) != (3, "Explicit")],
+)
+def test_each_device_works_on_its_own_images(x64, name, channels, kind):
+    logits, labels = batch(channels)
+    where = holes()
+    given = maps(name, np.where(where, labels, 0), channels)
+    assert_devices_keep_their_images(name, kind, logits, labels, where, given)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [*((name, "Auto") for name in LOSSES), ("ce", "Explicit"), ("cwmi", "Explicit")]
+)
+def test_each_device_works_on_the_masks_of_its_own_images(x64, name, kind):
+    logits, labels = batch_of_masks()
+    where = np.repeat(holes()[..., None], MASKS, axis=-1)
+    where[2, ..., 0] = False
+    given = maps_of_masks(name, np.where(where, labels, 0))
+    assert_devices_keep_their_images(name, kind, logits, labels, where, given, "sigmoid")
 
 
 @each_loss

@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from cwmi_jax import cwmi_loss, losses
 from cwmi_jax.losses import LOSSES, MAPS, combine
 from tests.golden import images, quick_jit
-from tests.losses.cases import batch, evaluate, maps
+from tests.losses.cases import batch, batch_of_masks, evaluate, maps, maps_of_masks
 
 PAPER = ["ce", "balanced_ce", "dice", "focal", "jaccard", "tversky", "wce", "abw", "skea_topo", "rmi", "cldice"]
 PAPER += ["cwmi_real", "cwmi"]
@@ -79,6 +79,14 @@ def test_a_sum_of_losses_is_the_weighted_sum_of_their_values_and_gradients(x64):
     ]
     for result, *parts in zip(run(logits), *terms, strict=True):
         assert_allclose(result, sum(parts), rtol=1e-9, atol=1e-12)
+
+
+def test_a_sum_of_losses_of_masks_that_overlap(x64):
+    weights = {"ce": 1.0, "dice": 0.5, "wce": 2.0}
+    logits, labels = batch_of_masks()
+    run = quick_jit(functools.partial(combine(weights), activation="sigmoid", reduction="none"))
+    terms = [weight * evaluate(name, logits, labels, activation="sigmoid")[0] for name, weight in weights.items()]
+    assert_allclose(run(logits, labels, **maps_of_masks("wce", labels)), sum(terms), rtol=1e-9)
 
 
 def test_a_sum_of_losses_of_volumes(x64):
