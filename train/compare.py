@@ -26,7 +26,7 @@ from typing import Annotated
 import tyro
 
 from train.atomic_files import written_whole
-from train.command_line import fail
+from train.command_line import UsageError, did_you_mean, fail, flags_of, parse_known, refuse_unknown
 from train.config import Config
 from train.loss_options import OptionValue, loss_options
 from train.presets import PRESETS
@@ -37,6 +37,8 @@ from train.runs.folder import RunFolder
 from train.runs.interruption import Interrupted, leave, stop_signals
 from train.runs.processes import run_in_process
 from train.variants import Variant, parse_variants, with_variant
+
+_PROGRAM = "python -m train.compare"
 
 # Settings that this program sets, and the flag that does.
 _OURS = {"--loss.name": "--losses", "--model.name": "--models", "--seed": "--seeds"}
@@ -77,16 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the process when None.
 
     Returns:
-        Exit status: 0 also after a signal, when everything is saved; 1 if a run failed.
+        Exit status: 0 also after a signal, when everything is saved; 1 if a run failed; 2 if the command line is wrong.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    comparison, flags = tyro.cli(
-        Comparison, args=arguments, return_unknown_args=True, prog="python -m train.compare", description=__doc__
-    )
     try:
+        comparison, flags = parse_known(Comparison, arguments, prog=_PROGRAM, description=__doc__)
         plan = make_plan(comparison, flags)
     except ValueError as error:
-        return fail(error)
+        return fail(UsageError(error))
     return _start(plan, shlex.join(["python", "-m", "train.compare", *arguments]))
 
 
@@ -134,8 +134,9 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
     variants = parse_variants(comparison.losses)
     models = _models(comparison.models)
     seeds = _seeds(comparison.seeds)
-    if comparison.dataset not in PRESETS:
-        raise ValueError(f"--dataset must be one of {', '.join(PRESETS)}, got {comparison.dataset!r}")
+    name = comparison.dataset
+    if name not in PRESETS:
+        raise ValueError(f"--dataset must be one of {', '.join(PRESETS)}, got {name!r}{did_you_mean(name, PRESETS)}")
     for flag in flags:
         ours = _OURS.get(flag.partition("=")[0].replace("_", "-"))
         if ours:
@@ -144,20 +145,21 @@ def make_plan(comparison: Comparison, flags: Sequence[str]) -> Plan:
         if not any(option in loss_options(variant.loss) for variant in variants):
             names = ", ".join(dict.fromkeys(variant.loss for variant in variants))
             raise ValueError(f"--loss.options {option} is of none of the losses {names}")
-    preset = PRESETS[comparison.dataset][1]
+    preset = PRESETS[name][1]
     data = dataclasses.replace(preset.data, fold="all")
     # A loss of one phase, which fits any number of epochs: that of each row is set with the row's own settings.
     loss = dataclasses.replace(preset.loss, name="ce", options={})
-    config: Config = tyro.cli(
-        Config,
-        args=list(flags),
-        default=dataclasses.replace(preset, data=data, loss=loss),
-        prog=f"python -m train {comparison.dataset}",
-        config=(tyro.conf.AvoidSubcommands,),
+    default = dataclasses.replace(preset, data=data, loss=loss)
+    config, unknown = parse_known(Config, flags, prog=f"python -m train {name}", description=None, default=default)
+    refuse_unknown(unknown, [*flags_of(Comparison), *flags_of(Config)], _PROGRAM)
+    output = comparison.output or f"runs/compare-{name}"
+    return _plan(
+        dataclasses.replace(config, output=output),
+        models,
+        variants,
+        seeds,
+        {**preset.loss.options, **comparison.options},
     )
-    output = comparison.output or f"runs/compare-{comparison.dataset}"
-    options = {**preset.loss.options, **comparison.options}
-    return _plan(dataclasses.replace(config, output=output), models, variants, seeds, options)
 
 
 def _plan(

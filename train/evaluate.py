@@ -13,7 +13,7 @@ from typing import Annotated
 
 import tyro
 
-from train.command_line import fail
+from train.command_line import fail, parse
 from train.runs.checkpoints import CheckpointError
 from train.runs.compilation_cache import kept_programs
 from train.runs.evaluation import Choice, Part, evaluate_run
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the process when None.
 
     Returns:
-        Exit status: 1 after one line that says what went wrong.
+        Exit status: 0, or 1 or, where the command line is wrong, 2 after one line that says what went wrong.
     """
-    settings = tyro.cli(Evaluation, args=arguments, prog="python -m train.evaluate", description=__doc__)
     try:
+        settings = parse(Evaluation, arguments, prog="python -m train.evaluate", description=__doc__)
         folder = RunFolder(settings.run)
         output = folder.evaluation(settings.part, settings.checkpoint)
         if settings.output is not None:

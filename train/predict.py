@@ -27,7 +27,7 @@ import tifffile
 import tyro
 
 from train.batches.standardisation import ChannelStatistics
-from train.command_line import fail
+from train.command_line import UsageError, fail, parse
 from train.datasets.readers import NIFTI_SUFFIXES, DatasetError, read_image, stem, to_unit_range
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.folder import RunFolder
@@ -87,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the process when None.
 
     Returns:
-        Exit status: 0 if all images were predicted; 1 after a line for each that was not.
+        Exit status: 0 if all images were predicted; 1 after a line for each that was not; 2 for a wrong command line.
     """
-    settings = tyro.cli(Prediction, args=arguments, prog="python -m train.predict", description=__doc__)
     try:
+        settings = parse(Prediction, arguments, prog="python -m train.predict", description=__doc__)
         if not settings.images:
-            raise ValueError("IMAGE... must name one file at least, got none")
+            raise UsageError("IMAGE... must name one file at least, got none")
         return _predict_all(settings)
     except (ValueError, CheckpointError) as error:
         return fail(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import tyro
 
-from train.command_line import fail
+from train.command_line import fail, parse
 
 if TYPE_CHECKING:
     from train.datasets import Dataset
@@ -48,14 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those of the process when None.
 
     Returns:
-        Exit status: 0, or 1 after a message that says what is wrong.
+        Exit status: 0, or 1 or, where the command line is wrong, 2 after a message that says what is wrong.
     """
-    wanted = tyro.cli(Preparation, args=arguments, prog="python -m train.prepare", description=__doc__)
-    # Here, so that `--help` answers at once.
-    from train.datasets import DATASETS, Reading, SegmentationDataset, prepare
-
-    reading = Reading(wanted.ignore, wanted.image_names, wanted.mask_names)
     try:
+        wanted = parse(Preparation, arguments, prog="python -m train.prepare", description=__doc__)
+        # Here, so that `--help` answers at once.
+        from train.datasets import DATASETS, Reading, SegmentationDataset, prepare
+
+        reading = Reading(wanted.ignore, wanted.image_names, wanted.mask_names)
         path = prepare(wanted.name, data_dir=wanted.folder, source=wanted.source or None, reading=reading)
         said = contents(SegmentationDataset(path))
     except ValueError as error:

@@ -14,10 +14,11 @@ from train.config import Config, DataConfig, LossConfig, ModelConfig, OptimizerC
 
 
 def demo() -> Config:
-    """A narrow U-Net on slices of the MNI152 brain, which comes with the packages: `make demo`.
+    """A narrow U-Net on slices of the MNI152 brain, which comes with the packages.
 
-    The slices are those of one averaged brain, split into runs of neighbours: it shows that everything works, not which loss
-    is better. Expected with bounded_cwmi on fold 1: mIoU .920, mDice .958, VI 0.32, ARI .875, HD 0.08.
+    `make demo` compares two losses on it. The slices are those of one averaged brain, split into runs of neighbours: it
+    shows that everything works, not which loss is better. Expected with bounded_cwmi on fold 1: mIoU .920, mDice .958,
+    VI 0.32, ARI .875, HD 0.08.
 
     Time on 2 CPU cores: 1 to 2 minutes.
     """
@@ -34,9 +35,10 @@ def demo() -> Config:
 
 
 def drive() -> Config:
-    """DRIVE retinal vessels, 40 images of 608 x 576 pixels: `python -m train drive --data.source FOLDER`.
+    """DRIVE retinal vessels, 40 images of 608 x 576 pixels.
 
-    FOLDER holds `training/` and `test/`. Expected: mIoU .801, mDice .880, VI 1.06, ARI .596, HD 1.07.
+    `python -m train drive --data.source FOLDER`; FOLDER holds `training/` and `test/`. Expected: mIoU .801, mDice .880,
+    VI 1.06, ARI .596, HD 1.07.
 
     Time on 2 CPU cores: 8 hours
     (100 steps).
@@ -45,9 +47,10 @@ def drive() -> Config:
 
 
 def glas() -> Config:
-    """GlaS colon glands, 165 images: `python -m train glas --data.source FOLDER`.
+    """GlaS colon glands, 165 images.
 
-    FOLDER holds `Warwick_QU_Dataset/`. Expected: mIoU .845, mDice .911, VI 0.73, ARI .745, HD 2.47.
+    `python -m train glas --data.source FOLDER`; FOLDER holds `Warwick_QU_Dataset/`. Expected: mIoU .845, mDice .911,
+    VI 0.73, ARI .745, HD 2.47.
 
     Time on 2 CPU cores: 21 hours
     (400 steps).
@@ -56,9 +59,10 @@ def glas() -> Config:
 
 
 def snemi3d() -> Config:
-    """SNEMI3D neuron membranes, 100 slices of 1024 x 1024: `python -m train snemi3d --data.source FOLDER`.
+    """SNEMI3D neuron membranes, 100 slices of 1024 x 1024.
 
-    FOLDER holds `train-input.tif` and `train-labels.tif`. Expected: mIoU .779, mDice .869, VI 1.16, ARI .640, HD 0.69.
+    `python -m train snemi3d --data.source FOLDER`; FOLDER holds `train-input.tif` and `train-labels.tif`. Expected:
+    mIoU .779, mDice .869, VI 1.16, ARI .640, HD 0.69.
 
     Time on 2 CPU cores: 13 hours (250 steps).
     """
@@ -66,9 +70,10 @@ def snemi3d() -> Config:
 
 
 def massachusetts_roads() -> Config:
-    """Massachusetts roads, 120 images of 1504 x 1504: `python -m train massachusetts-roads --data.source FOLDER`.
+    """Massachusetts roads, 120 images of 1504 x 1504.
 
-    FOLDER holds `tiff/`. Expected: mIoU .773, mDice .859, VI 1.15, ARI .664, HD 11.17.
+    `python -m train massachusetts-roads --data.source FOLDER`; FOLDER holds `tiff/`. Expected: mIoU .773, mDice .859,
+    VI 1.15, ARI .664, HD 11.17.
 
     Time on 2 CPU cores: 16 hours (300 steps).
     """
@@ -76,10 +81,11 @@ def massachusetts_roads() -> Config:
 
 
 def isbi2012() -> Config:
-    """ISBI 2012 neuron membranes, 30 sections of 512 x 512: `python -m train isbi2012 --data.source FOLDER`.
+    """ISBI 2012 neuron membranes, 30 sections of 512 x 512.
 
-    FOLDER holds `images/` and `labels/`, or `train-volume.tif` and `train-labels.tif`. It is not in the paper; the settings
-    are those of SNEMI3D, with runs of neighbouring sections instead of random ones, so what to expect is not known.
+    `python -m train isbi2012 --data.source FOLDER`; FOLDER holds `images/` and `labels/`, or `train-volume.tif` and
+    `train-labels.tif`. It is not in the paper; the settings are those of SNEMI3D, with runs of neighbouring sections instead
+    of random ones, so what to expect is not known.
 
     Time on 2 CPU cores: 3 hours (50 steps).
     """
@@ -88,10 +94,11 @@ def isbi2012() -> Config:
 
 
 def drive_narrow() -> Config:
-    """DRIVE with a narrow U-Net, 240 steps of crops, `--data.source FOLDER` as for drive.
+    """DRIVE with a narrow U-Net, 240 steps of crops.
 
-    For `python -m train.compare --dataset drive-narrow --losses ce,dice,rmi,bounded_cwmi`. Expected with
-    bounded_cwmi: mIoU .787, mDice .869, VI 1.18, ARI .503, HD 1.81.
+    `--data.source FOLDER` as for drive. For
+    `python -m train.compare --dataset drive-narrow --losses ce,dice,rmi,bounded_cwmi`. Expected with bounded_cwmi:
+    mIoU .787, mDice .869, VI 1.18, ARI .503, HD 1.81.
 
     Time on 2 CPU cores: 2 to 3 minutes.
     """
@@ -99,10 +106,11 @@ def drive_narrow() -> Config:
 
 
 def isbi2012_narrow() -> Config:
-    """ISBI 2012 with a narrow U-Net, 240 steps of crops, `--data.source FOLDER` as for isbi2012.
+    """ISBI 2012 with a narrow U-Net, 240 steps of crops.
 
-    For `python -m train.compare --dataset isbi2012-narrow --losses ce,dice,rmi,bounded_cwmi`. Expected
-    with bounded_cwmi: mIoU .776, mDice .869, VI 0.97, ARI .640, HD 1.04.
+    `--data.source FOLDER` as for isbi2012. For
+    `python -m train.compare --dataset isbi2012-narrow --losses ce,dice,rmi,bounded_cwmi`. Expected with bounded_cwmi:
+    mIoU .776, mDice .869, VI 0.97, ARI .640, HD 1.04.
 
     Time on 2 CPU cores: 2 to 3 minutes.
     """

@@ -154,7 +154,7 @@ def test_one_bad_file_does_not_keep_the_others(grey, tmp_path, capsys):
     ],
 )
 def test_settings_out_of_range(grey, capsys, arguments, message):
-    assert predict.main([str(grey[1]), *arguments]) == 1
+    assert predict.main([str(grey[1]), *arguments]) == (1 if arguments else 2)
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
