@@ -133,27 +133,43 @@ class LossConfig:
         name: in `cwmi_jax.losses.LOSSES`.
         options: settings of the loss that differ from its defaults, such as `levels 3 class_weights none`.
         cross_entropy_epochs: first epochs of cwmi and cwmi_real that take cross entropy alone; other losses, bounded_cwmi
-            too, have none.
-        topology_epoch: epochs of skea_topo before its topology term is added.
+            too, have none. Unless it is given 1, or 0 in a run of one epoch.
+        topology_epoch: epochs of skea_topo before its topology term is added; unless it is given two of five, 20 at most.
     """
 
     name: str = "cwmi"
     options: Mapping[str, OptionValue] = dataclasses.field(default_factory=dict)
-    cross_entropy_epochs: int = 1
-    topology_epoch: int = 20
+    cross_entropy_epochs: int | None = None
+    topology_epoch: int | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown loss or option."""
         _check(self.name in LOSSES, "loss.name", f"one of {', '.join(LOSSES)}", self.name)
         for option, value in self.options.items():
             read_option(self.name, option, value)
-        _check(self.cross_entropy_epochs >= 0, "loss.cross_entropy_epochs", "0 or more", self.cross_entropy_epochs)
-        _check(self.topology_epoch >= 0, "loss.topology_epoch", "0 or more", self.topology_epoch)
+        for name in ("cross_entropy_epochs", "topology_epoch"):
+            epochs = getattr(self, name)
+            _check(epochs is None or epochs >= 0, f"loss.{name}", "0 or more", epochs)
+
+    def with_first_epochs(self, epochs: int) -> "LossConfig":
+        """The same with a number where none is given.
+
+        Args:
+            epochs: those of the run, of which the first phase gets less than all.
+        """
+        cross_entropy, topology = self.cross_entropy_epochs, self.topology_epoch
+        return dataclasses.replace(
+            self,
+            cross_entropy_epochs=min(1, epochs // 2) if cross_entropy is None else cross_entropy,
+            topology_epoch=min(20, 2 * epochs // 5) if topology is None else topology,
+        )
 
     @property
     def first_epochs(self) -> int:
-        """Epochs at the start that minimise something simpler."""
-        return getattr(self, FIRST_PHASE[self.name]) if self.name in FIRST_PHASE else 0
+        """Epochs at the start that minimise something simpler; they are given, or of `with_first_epochs`."""
+        epochs = getattr(self, FIRST_PHASE[self.name]) if self.name in FIRST_PHASE else 0
+        assert epochs is not None, f"loss.{FIRST_PHASE[self.name]} is not chosen yet"
+        return epochs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,4 +272,5 @@ class Config:
         _check(warmup < self.epochs, "optimizer.warmup_epochs", f"below epochs ({self.epochs})", warmup)
         first = FIRST_PHASE.get(self.loss.name, "")
         below = f"below epochs ({self.epochs}), or {self.loss.name} is never minimised"
-        _check(self.loss.first_epochs < self.epochs, f"loss.{first}", below, self.loss.first_epochs)
+        first_epochs = self.loss.with_first_epochs(self.epochs).first_epochs
+        _check(first_epochs < self.epochs, f"loss.{first}", below, first_epochs)

@@ -29,7 +29,7 @@ def demo() -> Config:
         batch_size=4,
         data=DataConfig(dataset="mni152", blocks=True, gap=3, folds=4),
         model=ModelConfig(width=16, depth=3, norm="group"),
-        loss=LossConfig(name="bounded_cwmi", topology_epoch=3),
+        loss=LossConfig(name="bounded_cwmi"),
         optimizer=OptimizerConfig(learning_rate=2e-3, schedule="cosine"),
     )
 
@@ -151,7 +151,7 @@ def _narrow(config: Config) -> Config:
         validate_epochs=2,
         data=dataclasses.replace(config.data, augmentation=augmentation),
         model=ModelConfig(width=16, depth=3),
-        loss=dataclasses.replace(config.loss, name="bounded_cwmi", topology_epoch=3),
+        loss=LossConfig(name="bounded_cwmi"),
         optimizer=OptimizerConfig(learning_rate=2e-3, schedule="cosine"),
     )
 

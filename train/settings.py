@@ -57,6 +57,8 @@ def read_setting(name: str, text: str) -> Any:
     for choice in kinds:
         if typing.get_origin(choice) is Literal and text in typing.get_args(choice):
             return text
+        if choice is types.NoneType and text.lower() == "none":
+            return None
         if choice is bool and text.lower() in ("true", "false"):
             return text.lower() == "true"
         if choice is str:
@@ -74,7 +76,7 @@ def read_setting(name: str, text: str) -> Any:
 def _kind_name(kind: Any) -> str:
     if typing.get_origin(kind) is Literal:
         return " or ".join(typing.get_args(kind))
-    names = {bool: "true or false", int: "a whole number", float: "a number"}
+    names = {bool: "true or false", int: "a whole number", float: "a number", types.NoneType: "none"}
     return names.get(kind, "lengths such as 64x64")
 
 

@@ -246,8 +246,8 @@ def test_a_run_is_no_place_for_a_comparison(tmp_path, capsys):
     assert capsys.readouterr().err == f"error: {tmp_path} is a run itself; give another --output\n"
 
 
-def test_one_epoch_is_enough_for_losses_of_one_phase(tmp_path):
-    assert len(plan_of(tmp_path, "--epochs=1", losses="ce,dice", dataset="drive")) == 6
+def test_one_epoch_is_enough_for_every_loss(tmp_path):
+    assert len(plan_of(tmp_path, "--epochs=1", losses="ce,cwmi,skea_topo", dataset="drive")) == 9
 
 
 def test_a_folder_of_other_settings_is_refused_before_anything_is_run(tmp_path, capsys, monkeypatch):

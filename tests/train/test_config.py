@@ -26,11 +26,11 @@ from train.settings import flat_settings, from_json, to_json
             r"optimizer.warmup_epochs must be below epochs \(3\), got 3.0",
         ),
         (
-            lambda: Config(epochs=1),
+            lambda: Config(epochs=1, loss=LossConfig(cross_entropy_epochs=1)),
             r"loss.cross_entropy_epochs must be below epochs \(1\), or cwmi is never minimised, got 1",
         ),
         (
-            lambda: Config(epochs=20, loss=LossConfig(name="skea_topo")),
+            lambda: Config(epochs=20, loss=LossConfig(name="skea_topo", topology_epoch=20)),
             r"loss.topology_epoch must be below epochs \(20\), or skea_topo is never minimised, got 20",
         ),
         (lambda: DataConfig(folds=1), "data.folds must be 2 or more, got 1"),
@@ -66,6 +66,20 @@ from train.settings import flat_settings, from_json, to_json
 def test_what_is_wrong_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "cross_entropy", "topology"), [(1, 0, 0), (2, 1, 0), (3, 1, 1), (8, 1, 3), (50, 1, 20), (200, 1, 20)]
+)
+def test_the_first_phase_is_the_papers_and_shorter_in_a_short_run(epochs, cross_entropy, topology):
+    """The paper's are 1 and 20 of 50, and a run of any length has epochs of its own loss."""
+    losses = [Config(epochs=epochs, loss=LossConfig(name=name)).loss for name in ("cwmi", "skea_topo", "dice")]
+    assert [loss.with_first_epochs(epochs).first_epochs for loss in losses] == [cross_entropy, topology, 0]
+
+
+def test_a_first_phase_that_is_given_is_kept():
+    loss = LossConfig(cross_entropy_epochs=3, topology_epoch=0)
+    assert loss.with_first_epochs(2) == loss
 
 
 def test_a_config_comes_back_from_json():

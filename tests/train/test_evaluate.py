@@ -218,5 +218,7 @@ def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message
 def test_other_images_are_refused(trained, capsys, monkeypatch):
     monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(10))
     assert evaluate.main([str(trained)]) == 1
-    message = f"{trained} was trained on other images or masks than 'bright' has now, or on another split of them; see its split.json"
-    assert capsys.readouterr().err == f"error: {message}\n"
+    message = (
+        "was trained on other images or masks than 'bright' has now, or on another split of them; see its split.json"
+    )
+    assert capsys.readouterr().err == f"error: {trained} {message}\n"

@@ -27,7 +27,8 @@ def test_the_papers_protocol(name):
     assert (optimizer.weight_decay, optimizer.accumulate, optimizer.ema) == (0, 1, 0)
     model = config.model
     assert (model.name, model.width, model.depth, model.norm, model.bfloat16) == ("unet", 64, 4, "batch", False)
-    assert (config.loss.name, config.loss.cross_entropy_epochs, config.loss.topology_epoch) == ("cwmi", 1, 20)
+    loss = config.loss.with_first_epochs(config.epochs)
+    assert (loss.name, loss.cross_entropy_epochs, loss.topology_epoch) == ("cwmi", 1, 20)
     assert (config.data.folds, config.data.validation_fraction) == (3, 0.2)
     augmentation = config.data.augmentation
     assert augmentation.flips and not augmentation.rot90
@@ -83,7 +84,8 @@ def test_the_demo_needs_nothing_and_is_small():
 @pytest.mark.parametrize("name", ["drive", "isbi2012"])
 def test_the_narrow_ones_are_the_others_made_small(name):
     narrow, config = PRESETS[f"{name}-narrow"][1], PRESETS[name][1]
+    assert narrow.loss == dataclasses.replace(config.loss, name="bounded_cwmi")
     # Of 8 epochs, as the paper's 20 of 50.
-    assert narrow.loss == dataclasses.replace(config.loss, name="bounded_cwmi", topology_epoch=3)
+    assert narrow.loss.with_first_epochs(narrow.epochs).topology_epoch == 3
     assert narrow.data.dataset == name and narrow.data.blocks == config.data.blocks
     assert narrow.model.width == 16 and narrow.epochs * narrow.epoch_steps == 240

@@ -78,6 +78,7 @@ def prepare_run(config: Config) -> Setup:
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
+    config = dataclasses.replace(config, loss=config.loss.with_first_epochs(config.epochs))
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
     if config.optimizer.accumulate > config.epochs * epoch_steps:

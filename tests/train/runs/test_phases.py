@@ -36,7 +36,7 @@ def test_whole_numbers_from_the_command_line_are_integers():
 
 
 def test_skea_topo_has_its_topology_term_from_epoch_21():
-    config = LossConfig(name="skea_topo")
+    config = LossConfig(name="skea_topo").with_first_epochs(50)
     without, with_it = phases(config, 2)
     assert (without.first_epoch, with_it.first_epoch) == (0, 20)
     assert (without.maps, with_it.maps) == (("weight_maps",), ("weight_maps", "skeletons"))
@@ -57,7 +57,7 @@ def test_maps_are_those_of_the_loss():
 def test_volumes_are_volumes_to_every_phase():
     labels, logits = volume(8, 8, 8)
     batch = logits[None, ..., None].astype(np.float32), labels[None]
-    first, second = phases(LossConfig(options={"levels": 1}), 3)
+    first, second = phases(LossConfig(cross_entropy_epochs=1, options={"levels": 1}), 3)
     np.testing.assert_allclose(first.loss(*batch), losses.cross_entropy(*batch, spatial_dims=3), rtol=1e-6)
     expected = cwmi_loss(*batch, levels=1, orientations=3, spatial_dims=3)
     np.testing.assert_allclose(second.loss(*batch), expected, rtol=1e-6)

@@ -121,6 +121,15 @@ def test_a_loss_that_fits(dataset, name, tmp_path):
     check_loss(prepared(tmp_path, dataset, loss=LossConfig(name=name)))
 
 
+@pytest.mark.parametrize(
+    ("name", "epochs", "firsts"), [("cwmi", 1, [0]), ("cwmi", 2, [0, 1]), ("skea_topo", 5, [0, 2])]
+)
+def test_a_short_run_has_epochs_of_its_own_loss(name, epochs, firsts, tmp_path):
+    made = prepared(tmp_path, Bright(9), epochs=epochs, loss=LossConfig(name=name))
+    assert [phase.first_epoch for phase in made.phases] == firsts
+    assert made.config.loss.first_epochs == firsts[-1]
+
+
 def test_an_optimizer_that_would_never_take_a_step_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"optimizer\.accumulate must be at most the 9 batches of the run, got 10"):
         prepared(tmp_path, Bright(9), optimizer=OptimizerConfig(accumulate=10))
