@@ -132,6 +132,7 @@ def note(rows: Sequence[Row]) -> str:
     seeds = len({part.seed for part in parts})
     folds = len({part.fold for part in parts})
     images = {name for row in rows for run in row.runs.values() for name in run.images}
+    bits = "VI in bits, " if "VI" in [score.name for score in scores_of(rows)] else ""
     units = {run.result.get("length_unit", "pixels") for row in rows for run in row.runs.values()}
     over = f"over {folds} folds" if folds > 1 else f"of fold {parts[0].fold} alone"
     if seeds > 1:
@@ -141,7 +142,7 @@ def note(rows: Sequence[Row]) -> str:
     spread = "Mean ± sample standard deviation" if len(parts) > 1 else "Mean"
     return (
         f"{spread} {over} ({len(images)} test images). ↑ more is better, ↓ less is better; "
-        f"best in bold. VI in bits, HD (modified Hausdorff) in {' or '.join(sorted(units))}. "
+        f"best in bold. {bits}HD (modified Hausdorff) in {' or '.join(sorted(units))}. "
         "Seconds: training of one fold."
     )
 
