@@ -33,6 +33,7 @@ from train.presets import PRESETS
 from train.reports.page import page
 from train.reports.results import Part, RunKey, read_rows
 from train.reports.tables import csv_text, failures, images_csv_text, markdown
+from train.runs.continuation import check_settings, is_done
 from train.runs.folder import RunFolder
 from train.runs.interruption import Interrupted, leave, stop_signals
 from train.runs.processes import run_in_process
@@ -107,7 +108,7 @@ def cross_validate(config: Config, command: str) -> int:
 def _start(plan: Plan, command: str) -> int:
     try:
         check_folders(plan)
-        if not all(key.folder.is_complete for key in plan):
+        if not all(is_done(key.folder, config) for key, config in plan.items()):
             with stop_signals():
                 _open_data(next(iter(plan.values())))
     except Interrupted as stopped:
@@ -228,7 +229,7 @@ def check_folders(plan: Plan) -> None:
     if RunFolder(output).is_run:
         raise ValueError(f"{output} is a run itself; give another --output")
     for key, config in plan.items():
-        key.folder.check_settings(config, "give another --output")
+        check_settings(key.folder, config, "give another --output")
 
 
 def _output(plan: Plan) -> Path:
@@ -285,15 +286,15 @@ def _run_missing(plan: Plan, runner: Callable[[Config], int | None]) -> dict[Run
     failed: dict[RunKey, str] = {}
     for number, (key, config) in enumerate(plan.items(), 1):
         name = f"[{number}/{len(plan)}] {key.folder.path.name}"
-        if key.folder.is_complete:
+        if is_done(key.folder, config):
             print(f"{name}: complete", flush=True)
             continue
         print(name, flush=True)
         status = runner(config)
-        if status is None or (status == 0 and not key.folder.is_complete):
+        if status is None or (status == 0 and not is_done(key.folder, config)):
             print(f"{name}: stopped; the same command goes on from there", flush=True)
             return None
-        if not key.folder.is_complete:
+        if not is_done(key.folder, config):
             failed[key] = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
             print(f"{name}: {failed[key]}; going on with the others", file=sys.stderr, flush=True)
     return failed

@@ -19,9 +19,11 @@ def run(config: Config) -> int:
     try:
         with stop_signals():
             # They take seconds, in which a signal is heard.
+            from train.fitting import in_words
             from train.runs import parallel
             from train.runs.checkpoints import CheckpointError
             from train.runs.compilation_cache import kept_programs
+            from train.runs.continuation import taken_up
             from train.runs.evaluation import test_run
             from train.runs.folder import RunError, RunFolder
             from train.runs.loop import train_run
@@ -32,8 +34,12 @@ def run(config: Config) -> int:
     try:
         parallel.join_hosts()
         with stop_signals(parallel.process_count()) as stop, contextlib.ExitStack() as stack:
+            config = taken_up(config)
             parallel.check_batch_size(config.batch_size)
             setup = prepare_run(config)
+            if chosen := in_words(config, setup.config, setup.dataset.images):
+                print(chosen, flush=True)
+            parallel.check_batch_size(setup.config.batch_size)
             check_loss(setup)
             stack.enter_context(RunFolder.of(config).held(by_this_process=parallel.is_first()))
             stack.enter_context(kept_programs(config.program_folder))

@@ -15,7 +15,9 @@ from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
 from train.datasets import Dataset, largest_shape, typical_spacing
+from train.fitting import fitted
 from train.runs import parallel
+from train.runs.continuation import check_settings, is_longer, lengthen
 from train.runs.data import open_data, split_of
 from train.runs.data_facts import DataFacts
 from train.runs.folder import RunError, RunFolder
@@ -78,7 +80,7 @@ def prepare_run(config: Config) -> Setup:
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
-    config = dataclasses.replace(config, loss=config.loss.with_first_epochs(config.epochs))
+    config = fitted(config, dataset.images)
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
     if config.optimizer.accumulate > config.epochs * epoch_steps:
@@ -150,17 +152,25 @@ def open_folder(setup: Setup) -> RunFolder:
     config = setup.config
     folder = RunFolder.of(config)
     folder.check_own()
-    if folder.is_run:
-        folder.check_settings(config, "give another folder with --output, or remove this one")
+    if folder.has_begun:
+        check_settings(folder, config, "give another folder with --output, or remove this one")
         _check_images(setup, folder)
-    elif parallel.is_first():
+    if parallel.is_first():
         try:
-            folder.begin(
-                _with_whole_paths(config), _split_by_name(setup), DataFacts.of(setup.dataset, setup.statistics)
-            )
+            if not folder.has_begun:
+                _begin(setup, folder)
+            elif is_longer(folder, config):
+                print(lengthen(folder, config.epochs, setup.epoch_steps), flush=True)
         except OSError as error:
             raise folder.unwritable(error) from error
     return folder
+
+
+def _begin(setup: Setup, folder: RunFolder) -> None:
+    if folder.is_run:
+        print(f"{folder}: the run there never took a step; beginning anew", flush=True)
+    facts = DataFacts.of(setup.dataset, setup.statistics)
+    folder.begin(_with_whole_paths(setup.config), _split_by_name(setup), facts)
 
 
 def _with_whole_paths(config: Config) -> Config:
