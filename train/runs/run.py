@@ -19,7 +19,6 @@ def run(config: Config) -> int:
     try:
         with stop_signals():
             # They take seconds, in which a signal is heard.
-            from train.fitting import in_words
             from train.runs import parallel
             from train.runs.checkpoints import CheckpointError
             from train.runs.compilation_cache import kept_programs
@@ -27,6 +26,7 @@ def run(config: Config) -> int:
             from train.runs.evaluation import test_run
             from train.runs.folder import RunError, RunFolder
             from train.runs.loop import train_run
+            from train.runs.remarks import remarks
             from train.runs.setup import check_loss, open_folder, prepare_run
     except Interrupted as stopped:
         print(stopped, flush=True)
@@ -37,9 +37,10 @@ def run(config: Config) -> int:
             config = taken_up(config)
             parallel.check_batch_size(config.batch_size)
             setup = prepare_run(config)
-            if chosen := in_words(config, setup.config, setup.dataset.images):
-                print(chosen, flush=True)
+            # Again, for it may have been chosen.
             parallel.check_batch_size(setup.config.batch_size)
+            for remark in remarks(config, setup):
+                print(remark, flush=True)
             check_loss(setup)
             stack.enter_context(RunFolder.of(config).held(by_this_process=parallel.is_first()))
             stack.enter_context(kept_programs(config.program_folder))
