@@ -28,7 +28,7 @@ import tyro
 from train.atomic_files import written_whole
 from train.command_line import UsageError, did_you_mean, fail, flags_of, parse_known, refuse_unknown
 from train.config import Config
-from train.loss_options import OptionValue, loss_options
+from train.loss_options import OptionValue, check_classes, loss_options
 from train.presets import PRESETS
 from train.reports.page import page
 from train.reports.results import Part, RunKey, read_rows
@@ -110,7 +110,7 @@ def _start(plan: Plan, command: str) -> int:
         check_folders(plan)
         if not all(is_done(key.folder, config) for key, config in plan.items()):
             with stop_signals():
-                _open_data(next(iter(plan.values())))
+                _open_data(list(plan.values()))
     except Interrupted as stopped:
         print(stopped, flush=True)
         return 0
@@ -237,11 +237,13 @@ def _output(plan: Plan) -> Path:
     return next(iter(plan)).folder.path.parent
 
 
-def _open_data(config: Config) -> None:
-    """Prepares the data once, before the first run."""
+def _open_data(configs: Sequence[Config]) -> None:
+    """Prepares the data once, before the first run, and refuses losses that are not for so many classes."""
     from train.runs.data import open_data
 
-    open_data(config.data)
+    dataset = open_data(configs[0].data)
+    for config in configs:
+        check_classes(config.loss.name, dataset.classes, dataset.name)
 
 
 def compare(plan: Plan, runner: Callable[[Config], int | None], command: str = "") -> int:

@@ -1,4 +1,5 @@
-"""Every setting of a run, with its default and its unit; no other module holds a hyperparameter.
+"""Every setting of a run, with its default and its unit; no other module holds a hyperparameter, but for those that
+`train.fitting` chooses where they are left open.
 
 Settings that are wrong by themselves, or that contradict each other, raise a ValueError that names them when the config is
 made: before data are read, and before anything is written.

@@ -16,6 +16,7 @@ from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
 from train.datasets import Dataset, largest_shape, typical_spacing
 from train.fitting import fitted
+from train.loss_options import check_classes
 from train.runs import parallel
 from train.runs.continuation import check_settings, is_longer, lengthen
 from train.runs.data import open_data, split_of
@@ -80,6 +81,7 @@ def prepare_run(config: Config) -> Setup:
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
+    check_classes(config.loss.name, dataset.classes, dataset.name)
     config = fitted(config, dataset.images)
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
