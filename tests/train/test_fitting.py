@@ -15,7 +15,7 @@ OWN = PRESETS["own"][1]
 
 
 def images(count, *shape):
-    return [ImageFacts(shape, (0.5,), (0.1,))] * count
+    return [ImageFacts(shape, (0.5,), (0.1,), (10, 10))] * count
 
 
 def chosen(found, config=OWN):

@@ -163,7 +163,7 @@ def test_open_settings_are_those_of_the_run_that_has_begun(tmp_path):
 
 def test_a_first_phase_is_that_of_the_run_that_is_made_longer(tmp_path, monkeypatch):
     """Of one epoch the first phase of CWMI has none, and so it stays."""
-    monkeypatch.setattr(setup, "open_dataset", lambda *_, **__: Bright(12, shapes=((32, 32),)))
+    monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(12, shapes=((32, 32),)))
     folder = RunFolder(tmp_path / "run")
     config = tiny_config(folder.path, epochs=1, loss=LossConfig(name="cwmi"))
     open_folder(setup.prepare_run(config)).log.write_text('{"step": 3}\n')

@@ -19,6 +19,7 @@ def made(tmp_path):
 def counted(made, rows, split):
     """The set-up with counts of pixels for each image, and another split."""
     dataset = Bright(len(rows))
+    dataset.class_names = ("sky", "road", "pole", "bus")
     dataset.images = [facts._replace(pixels=row) for facts, row in zip(dataset.images, rows, strict=True)]
     return made._replace(dataset=dataset, split=Split(*map(np.array, split)))
 
@@ -42,7 +43,7 @@ def test_a_class_that_the_training_part_lacks(made):
     config = dataclasses.replace(made.config, batch_size=2)
     lacking = counted(made._replace(config=config), rows, ([0, 1], [2], [3]))
     assert remarks(config, lacking) == [
-        "class 2 is in 2 of the 4 images and in none of the training part, so it cannot be learnt; another --seed or --fold "
+        "class pole is in 2 of the 4 images and in none of the training part, so it cannot be learnt; another --seed or --fold "
         "has another training part"
     ]
 
