@@ -42,8 +42,8 @@ def test_code_runs(page, tmp_path, monkeypatch):
 def parsers():
     """What reads the command line of each module, and no more."""
     tyro = pytest.importorskip("tyro")
-    from train.compare import Comparison, make_plan
     from train.evaluate import Evaluation
+    from train.plans import Comparison, make_plan
     from train.predict import Prediction
     from train.prepare import Preparation
     from train.presets import PRESETS

@@ -25,6 +25,16 @@ def _check(holds: bool, name: str, what: str, value: Any) -> None:
         raise ValueError(f"{name} must be {what}, got {value!r}")
 
 
+def data_title(dataset: str, source: str) -> str:
+    """What data are called for people.
+
+    Args:
+        dataset: name in `train.datasets.DATASETS`.
+        source: folder that they come from; "" where it is not known.
+    """
+    return os.path.basename(os.path.abspath(source)) if dataset == "folder" and source else dataset
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Which images, and which of them for what.
@@ -70,6 +80,11 @@ class DataConfig:
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     workers: int = 2
     prefetch: int = 2
+
+    @property
+    def title(self) -> str:
+        """What the data are called for people: one's own by the name of their folder."""
+        return data_title(self.dataset, self.source)
 
     @property
     def map_folder(self) -> str:

@@ -142,8 +142,8 @@ def isbi2012_narrow() -> Config:
 def volumes() -> Config:
     """A folder of one's own volumes, such as the 65 of a hippocampus of about 36 x 50 x 35 voxels.
 
-    `python -m train volumes --data.source FOLDER`, which holds `images/` and `masks/`, NIfTI or TIFF of several pages. A narrow 3-D U-Net, 240 steps of crops, each volume
-    standardised by its own mean and deviation.
+    `python -m train volumes --data.source FOLDER`, which holds `images/` and `masks/`, NIfTI or TIFF of several pages. A
+    narrow 3-D U-Net, 240 steps of crops, each volume standardised by its own mean and deviation.
 
     Time on 2 CPU cores: 3 to 4 minutes.
     """

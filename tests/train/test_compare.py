@@ -10,7 +10,8 @@ import pytest
 import train.__main__
 from tests.train.reports.fake_runs import write_run
 from train import compare as module
-from train.compare import Comparison, compare, main, make_plan
+from train.compare import compare, main
+from train.plans import Comparison, make_plan
 from train.presets import PRESETS
 from train.reports.results import Part
 

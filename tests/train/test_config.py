@@ -112,6 +112,19 @@ def test_compiled_programs_are_kept_beside_the_data_unless_told_otherwise(given,
     assert Config(compilation_cache=given, data=DataConfig(folder="mine")).program_folder == folder
 
 
+@pytest.mark.parametrize(
+    ("dataset", "source", "title"),
+    [
+        ("drive", "/lab/downloads", "drive"),
+        ("folder", "/lab/vessels", "vessels"),
+        ("folder", "vessels/", "vessels"),
+        ("folder", "", "folder"),
+    ],
+)
+def test_ones_own_data_are_called_by_their_folder(dataset, source, title):
+    assert DataConfig(dataset=dataset, source=source).title == title
+
+
 def test_settings_have_dotted_names():
     flat = flat_settings(to_json(Config(loss=LossConfig(options={"levels": 3}))))
     assert flat["data.augmentation.flips"] is True

@@ -234,7 +234,7 @@ def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp
         (tmp_path / "other").mkdir()
         monkeypatch.chdir(tmp_path / "other")
         assert evaluate.main(["../run"]) == 0
-    assert "test: 5 images of folder" in capsys.readouterr().out
+    assert "test: 5 images of mine" in capsys.readouterr().out
     assert kept_in == [given or f"{tmp_path}/data/compiled"] * 2
     assert jax.config.jax_compilation_cache_dir == given
 

@@ -6,7 +6,7 @@ deviation over the folds, and over the seeds where there are several.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,11 @@ class Difference(NamedTuple):
     column: Score
     test: PairedTest
     corrected: float
+
+
+def label(row: Row, rows: Iterable[Row]) -> str:
+    """Short name of a row: its loss, and its network where there are several."""
+    return row.loss if len({other.model for other in rows}) == 1 else f"{row.loss} {row.model}"
 
 
 def class_names(rows: Sequence[Row]) -> list[str]:
@@ -102,7 +107,7 @@ def cell(row: Row, column: Score) -> str:
     score = over_folds(row, column)
     if score is None:
         return "-"
-    mean, deviation = (f"{value:.{column.digits}f}" for value in score)
+    mean, deviation = (column.shown(value) for value in score)
     return mean if np.isnan(score[1]) else f"{mean} ± {deviation}"
 
 

@@ -33,7 +33,7 @@ def _missing_classes(setup: Setup) -> list[str]:
     has = np.array([facts.pixels for facts in setup.dataset.images]) > 0
     missing = np.flatnonzero(has.any(axis=0) & ~has[setup.split.train].any(axis=0))
     return [
-        f"class {names[number]} is in {has[:, number].sum()} of the {len(has)} images and in none of the training part, so it "
-        "cannot be learnt; another --seed or --fold has another training part"
+        f"class {names[number]} is in {has[:, number].sum()} of the {len(has)} images and in none of the training part, so "
+        "it cannot be learnt; another --seed or --fold has another training part"
         for number in missing
     ]

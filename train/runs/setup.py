@@ -81,7 +81,7 @@ def prepare_run(config: Config) -> Setup:
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
-    check_classes(config.loss.name, dataset.classes, dataset.name)
+    check_classes(config.loss.name, dataset.classes, data.title)
     config = fitted(config, dataset.images)
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
@@ -136,7 +136,7 @@ def check_loss(setup: Setup) -> None:
             }
             jax.eval_shape(phase.loss, logits, labels, where=where, **maps)
     except ValueError as error:
-        raise ValueError(f"loss.name {config.loss.name} does not fit {dataset.name}: {error}") from error
+        raise ValueError(f"loss.name {config.loss.name} does not fit {config.data.title}: {error}") from error
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror}") from error
 
@@ -207,14 +207,15 @@ def reopen_run(folder: RunFolder, *, source: Path | None = None) -> Setup:
         data = dataclasses.replace(data, source="" if source is None else str(source))
     setup = prepare_run(dataclasses.replace(config, data=data))
     _check_images(setup, folder)
-    return setup
+    # The data keep the name that they had.
+    return setup if source is not None else setup._replace(config=config)
 
 
 def _check_images(setup: Setup, folder: RunFolder) -> None:
     same = folder.read_split() == _split_by_name(setup)
     if not same or folder.read_facts().checksum != setup.dataset.checksum:
         raise RunError(
-            f"{folder} was trained on other images or masks than {setup.config.data.dataset!r} has now, or on another "
+            f"{folder} was trained on other images or masks than {setup.config.data.title!r} has now, or on another "
             "split of them; see its split.json"
         )
 

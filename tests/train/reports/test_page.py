@@ -1,5 +1,6 @@
 """The page: whole, self-contained, and right in what it says."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -105,6 +106,23 @@ def test_each_class_has_its_scores(tmp_path):
 
 def test_of_two_classes_none_has_scores_of_its_own(rows):
     assert "By class" not in text_of(page(rows))
+
+
+def test_ones_own_data_are_called_by_their_folder(tmp_path):
+    keys = []
+    for loss in ("ce", "dice"):
+        keys.append(RunKey("unet", loss, Part(0, 0), RunFolder(tmp_path / loss)))
+        config = config_of(keys[-1].folder, loss)
+        data = dataclasses.replace(config.data, dataset="folder", source=f"/lab/{loss}/vessels")
+        write_run(dataclasses.replace(config, data=data), {"mIoU": [0.5]})
+    html = page(read_rows(keys, {}))
+    assert "<title>2 losses on vessels</title>" in html
+
+
+def test_no_difference_has_no_sign_of_its_own(tmp_path):
+    ari = [{"ARI": [-0.0002, 0.0001]}], [{"ARI": [-0.0004, -0.0001]}]
+    text = text_of(page(rows_of(tmp_path, {("unet", "ce"): ari[0], ("unet", "dice"): ari[1]})))
+    assert "0.000" in text and "-0.000 " not in text
 
 
 def test_two_networks_are_told_apart(tmp_path):

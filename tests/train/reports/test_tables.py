@@ -28,6 +28,12 @@ def test_markdown_by_hand(tmp_path):
     )
 
 
+def test_what_is_rounded_to_nothing_has_no_minus(tmp_path):
+    rows = rows_of(tmp_path, {("unet", "ce"): [{"ARI": [-0.0004]}]})
+    assert "| 0.50 | 0.000 | 0.50 |" in markdown(rows)
+    assert "-0.0004" in csv_text(rows)
+
+
 def test_one_fold_has_no_spread(tmp_path):
     rows = rows_of(tmp_path, {("unet", "ce"): [[0.5]], ("unet", "dice"): [[0.5004]]})
     # Alike as far as the table shows it, so that none is best.

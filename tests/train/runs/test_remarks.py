@@ -43,8 +43,8 @@ def test_a_class_that_the_training_part_lacks(made):
     config = dataclasses.replace(made.config, batch_size=2)
     lacking = counted(made._replace(config=config), rows, ([0, 1], [2], [3]))
     assert remarks(config, lacking) == [
-        "class pole is in 2 of the 4 images and in none of the training part, so it cannot be learnt; another --seed or --fold "
-        "has another training part"
+        "class pole is in 2 of the 4 images and in none of the training part, so it cannot be learnt; another --seed or "
+        "--fold has another training part"
     ]
 
 
