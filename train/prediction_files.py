@@ -52,8 +52,8 @@ def write_prediction(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if nifti:
-            for file, values in zip(files, (mask, probability), strict=True):
-                nibabel.save(_nifti_like(path, values, mask.ndim), file)
+            nibabel.save(_nifti_like(path, mask, mask.ndim), files[0])
+            nibabel.save(_nifti_like(path, probability, mask.ndim), files[1])
         else:
             _write_mask(files[0], mask, class_colours(classes, colours))
             pages = probability if classes == 2 else np.moveaxis(probability, -1, 0)
