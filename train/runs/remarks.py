@@ -31,7 +31,7 @@ def _missing_classes(setup: Setup) -> list[str]:
     """Classes that a network cannot learn, for no image of the training part has them."""
     names = setup.dataset.class_names
     has = np.array([facts.pixels for facts in setup.dataset.images]) > 0
-    missing = np.flatnonzero(has.any(axis=0) & ~has[setup.split.train].any(axis=0))
+    missing = np.flatnonzero(has.any(axis=0) & ~has[setup.split.train].any(axis=0)).tolist()
     return [
         f"class {names[number]} is in {has[:, number].sum()} of the {len(has)} images and in none of the training part, so "
         "it cannot be learnt; another --seed or --fold has another training part"
