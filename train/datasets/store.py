@@ -228,7 +228,7 @@ def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path,
     found = [path for path in found if facts(path)["reading"] == wanted]
     if not found:
         raise DatasetError(
-            f"{builder_class.name} is not prepared in {home.parent}; run\n"
+            f"{builder_class.name} is not prepared in {home.parent}; give --data.source FOLDER, or run\n"
             f"  python -m train.prepare {builder_class.name} --source FOLDER\n{builder_class.about()}"
         )
     sources = sorted({facts(path)["source"] for path in found})
