@@ -86,7 +86,17 @@ def test_links_lead_to_files(page):
 
 def test_no_block_is_of_a_language_that_nobody_checks():
     for page in PAGES:
-        assert {name for name, _ in BLOCK.findall(page.read_text())} <= {"python", "sh", "text"}, page
+        assert {name for name, _ in BLOCK.findall(page.read_text())} <= {"python", "sh", "json", "text"}, page
+
+
+@pytest.mark.parametrize("page", pages("json"))
+def test_tables_of_classes_can_be_read(page, tmp_path):
+    pytest.importorskip("tifffile")
+    from train.datasets.classes import read_class_table
+
+    for block in blocks(page, "json"):
+        (tmp_path / "classes.json").write_text(block)
+        assert [entry.name for entry in read_class_table(tmp_path / "classes.json")][:2] == ["background", "artery"]
 
 
 @pytest.mark.parametrize("name", ["cwmi_jax", "cwmi_jax.losses", "cwmi_jax.metrics", "cwmi_jax.weight_maps"])
