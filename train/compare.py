@@ -1,9 +1,9 @@
 """The paper's Table 1: every loss on every fold, whatever is missing, then tables and tests.
 
 Runs lie in OUTPUT/MODEL-LOSS-foldK, those of a seed other than 0 in MODEL-LOSS-seedS-foldK. The same command goes on where
-it was stopped: complete runs are kept, an interrupted one is resumed. When all are done, OUTPUT holds table.md, table.csv,
-images.csv (every score of every test image) and report.html. All losses see the same folds, the same batches and the same
-initial weights.
+it was stopped: complete runs are kept, an interrupted one is resumed; with more epochs all are made longer. In the end
+OUTPUT holds table.md, table.csv, images.csv (every score of every test image) and report.html. All losses see the same
+folds, the same batches and the same initial weights.
 
 A loss may stand there with settings of its own, as often as you like: `--losses ce,cwmi,cwmi:ce_weight=20,levels=3` has
 three rows. Names with a dot are settings of the run: `cwmi:model.norm=group`. `--seeds 0,1,2` does all of it for each seed.

@@ -295,11 +295,11 @@ def test_data_that_cannot_be_opened_stop_it_at_once(tmp_path, capsys, monkeypatc
 def test_a_loss_for_two_classes_is_refused_before_any_other_has_run(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(module, "run_in_process", None)
     for part, values in (("images", (0, 9)), ("masks", (0, 1, 2))):
-        (tmp_path / part).mkdir()
-        PIL.Image.fromarray(np.resize(np.uint8(values), (8, 8))).save(tmp_path / part / "a.png")
-    arguments = ["--dataset", "own", "--losses", "ce,abw", "--data.source", str(tmp_path)]
+        (tmp_path / "cells" / part).mkdir(parents=True)
+        PIL.Image.fromarray(np.resize(np.uint8(values), (8, 8))).save(tmp_path / "cells" / part / "a.png")
+    arguments = ["--dataset", "own", "--losses", "ce,abw", "--data.source", str(tmp_path / "cells")]
     assert main([*arguments, "--data.folder", str(tmp_path / "data"), "--output", str(tmp_path / "out")]) == 1
-    assert capsys.readouterr().err.startswith("error: loss.name abw is for two classes, and folder has 3; most others")
+    assert capsys.readouterr().err.startswith("error: loss.name abw is for two classes, and cells has 3; most others")
     assert not (tmp_path / "out").exists()
 
 
