@@ -3,8 +3,8 @@
 What holds for all of them, as it does for `cwmi_jax.cwmi_loss`, is said here; what is a loss's own, in its docstring.
 
 A loss that is "one vs rest", as CWMI's information term is, compares class 1 alone where there are one or two channels, and
-where there are more each class with the rest, and is the mean over classes. The others count every class; one channel stands
-for two.
+where there are more each class with the rest, and is the mean over classes. One "of the foreground" does the same without
+class 0, the background, whose centreline means nothing. The others count every class; one channel stands for two.
 
 Losses that measure lengths or frequencies take `spacing` besides: how long a pixel is along each spatial axis, in their
 order, such as `(3.0, 0.7, 0.7)` in millimetres. None is 1 along all of them, and lengths are in pixels. It makes the program
