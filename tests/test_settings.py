@@ -61,7 +61,7 @@ def calls():
 
 
 CALLS = {name: (function, call) for name, function, call in calls()}
-DATA = {"where", "weight_map", "weight_maps", "skeletons", "distance_map"}
+DATA = {"where", "weight_map", "weight_maps", "skeletons", "distance_map", "tubed_skeleton"}
 INTEGERS = {
     "levels": 1,
     "orientations": 2,
@@ -74,7 +74,7 @@ INTEGERS = {
 FLAGS = {"complex_valued", "topology", "per_batch"}
 NAMES = {"reduction", "kind"}
 CONSTANTS = {"epsilon", "noise", "w0", "sigma", "boundary_offset"}
-NUMBERS = {"ce_weight", "dice_weight", "smooth", "alpha", "beta", "gamma", "rmi_weight"}
+NUMBERS = {"ce_weight", "dice_weight", "dice_ce_weight", "smooth", "alpha", "beta", "gamma", "rmi_weight"}
 MADE_OF = [*INTEGERS, *FLAGS, *NAMES, *CONSTANTS]
 
 
@@ -200,7 +200,8 @@ def test_numbers_out_of_range_are_named(name, setting, value, message):
         shape_of(name, **{setting: value})
 
 
-VALUES = dict(ce_weight=0.7, dice_weight=1.3, smooth=2.0, alpha=0.6, beta=0.3, gamma=1.5, rmi_weight=0.4)
+VALUES = dict(ce_weight=0.7, dice_weight=1.3, dice_ce_weight=0.8, smooth=2.0, alpha=0.6, beta=0.3, gamma=1.5)
+VALUES |= dict(rmi_weight=0.4)
 TRACED = [name for name in LOSSES if {*NUMBERS, "class_weights"} & set(keywords(LOSSES[name]))]
 
 

@@ -36,7 +36,7 @@ Raises:
         unknown option, or a setting out of range; the message names the value.
 """
 
-from cwmi_jax.losses.centrelines import dice_cldice
+from cwmi_jax.losses.centrelines import dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
 from cwmi_jax.losses.pixelwise import (
@@ -69,6 +69,7 @@ __all__ = [
     "jaccard",
     "rmi",
     "skea_topo",
+    "skeleton_recall",
     "tversky",
     "weighted_cross_entropy",
 ]

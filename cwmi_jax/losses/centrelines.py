@@ -1,14 +1,15 @@
-"""clDice: overlap of soft skeletons, so that a broken tube costs more than a thin one."""
+"""Losses of centrelines, of which a broken tube misses more than a thin one."""
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import reduce_images, segmentation_inputs
+from cwmi_jax._inputs import pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner
 from cwmi_jax._settings import POSITIVE, SHARE, integer, number
 from cwmi_jax.losses._morphology import soft_skeletons
+from cwmi_jax.losses.overlap import dice_cross_entropy
 
 
 @batched(trailing=1)
@@ -67,3 +68,61 @@ def dice_cldice(
     overlap = (2 * inner(p, g) + smooth) / (inner(p, one) + inner(g, one) + smooth)
     losses = (1 - alpha) * (1 - overlap) + alpha * (1 - centreline)
     return reduce_images(losses.mean(axis=1), inputs, reduction)
+
+
+@batched(trailing=1)
+def skeleton_recall(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    tubed_skeleton: ArrayLike,
+    dice_ce_weight: float | jax.Array = 0.0,
+    activation: str = "softmax",
+    where: ArrayLike | None = None,
+    spatial_dims: int = 2,
+    reduction: str = "mean",
+) -> jax.Array:
+    """Skeleton recall, `1 - sum T g p / sum T g`, of the foreground: what is missed of the label's centrelines.
+
+    T is 1 on the centrelines of all classes of the foreground and near them, 0 elsewhere; each class is asked for the part
+    that its label covers. A class that has none is found. Centrelines are made of the label alone, once, so that it
+    costs little more than a cross entropy.
+
+    What is predicted beside the centrelines costs nothing: alone, it is fulfilled by foreground everywhere. The paper's loss
+    has `dice_ce_weight=1`.
+
+    Args:
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        tubed_skeleton: T, `[..., *shape]`, of `cwmi_jax.weight_maps.tubed_skeleton`; one map for all classes.
+        dice_ce_weight: of `dice_cross_entropy`, which is added.
+
+    Returns:
+        0 to 1, and what is added.
+
+    References:
+        Kirchhoff et al., "Skeleton Recall Loss for Connectivity Conserving and Resource Efficient Segmentation of Thin
+        Tubular Structures", ECCV 2024, arXiv:2404.03010.
+
+    Examples:
+        >>> from cwmi_jax.weight_maps import tubed_skeleton
+        >>> labels = jnp.zeros((16, 32), int).at[4:11].set(1)
+        >>> thin = jnp.full((16, 32, 1), -9.0).at[5:10].set(9.0)
+        >>> broken = jnp.where(labels == 1, 9.0, -9.0)[..., None].at[:, 14:18].set(-9.0)
+        >>> losses = [skeleton_recall(x, labels, tubed_skeleton=tubed_skeleton(labels)) for x in (thin, broken)]
+        >>> [round(float(loss), 2) for loss in losses]
+        [0.01, 0.14]
+    """
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
+    dice_ce_weight = number("dice_ce_weight", dice_ce_weight, inputs.logits.dtype)
+    tube = pixel_map("tubed_skeleton", tubed_skeleton, inputs) > 0
+    g, p = inputs.foreground_classes()
+    asked, p = (array.reshape(*array.shape[:2], -1) for array in (jnp.where(tube[:, None], g, 0), p))
+    size = inner(asked, jnp.ones_like(asked))
+    # Of what is missed, for 1 less a share that is nearly 1 has few digits.
+    missed = inner(asked, 1 - p) / jnp.where(size > 0, size, 1)
+    losses = reduce_images(missed.mean(axis=1), inputs, reduction)
+    if isinstance(dice_ce_weight, jax.Array) or dice_ce_weight > 0:
+        losses = losses + dice_ce_weight * dice_cross_entropy(
+            logits, labels, activation=activation, where=where, spatial_dims=spatial_dims, reduction=reduction
+        )
+    return losses

@@ -27,6 +27,7 @@ DEFAULTS = {
     "cwmi": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=True),
     "cwmi_real": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=False),
     "hausdorff_dt": dict(alpha=2.0),
+    "skeleton_recall": dict(dice_ce_weight=0.0),
 }
 
 
@@ -135,6 +136,23 @@ def test_weights_of_a_sum_may_be_traced(x64):
     assert_allclose([gradient[name] for name in names], [terms[name] for name in names], rtol=1e-6)
 
 
+def test_skeleton_recall_adds_what_a_sum_adds(x64):
+    """The paper's loss, in either way."""
+    logits, labels = batch()
+    given = maps("skeleton_recall", labels)
+
+    @quick_jit
+    def run(logits, labels, given):
+        return (
+            combine({"dice_ce": 1.0, "skeleton_recall": 1.0})(logits, labels, reduction="none", **given),
+            LOSSES["skeleton_recall"](logits, labels, dice_ce_weight=1.0, reduction="none", **given),
+        )
+
+    terms = [evaluate(name, logits, labels)[0] for name in ("dice_ce", "skeleton_recall")]
+    for result in run(logits, labels, given):
+        assert_allclose(result, sum(terms), rtol=1e-9)
+
+
 def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
     logits, labels = batch(count=2)
     run = quick_jit(combine({"boundary": 2.0}))
@@ -146,7 +164,7 @@ def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"dise": 1.0, "ce": 1.0}, "names must be of 'ce', 'balanced_ce', .*'hausdorff_dt', got 'dise'"),
+        ({"dise": 1.0, "ce": 1.0}, "names must be of 'ce', 'balanced_ce', .*, got 'dise'"),
         ({}, "names must be of 'ce', .*, got none"),
         ({"ce": 1.0, "dice": np.nan}, r"weights\['dice'\] must be finite, got nan"),
         ({"ce": np.ones(3)}, r"weights\['ce'\] must be a single number, got the shape \(3,\)"),

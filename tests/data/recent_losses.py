@@ -1,0 +1,96 @@
+"""Writes `recent_losses.json`: losses of 2024 to 2026 by the equations of their papers, in NumPy, an image at a time.
+
+Of the package nothing is used but the formulas of `tests.golden` that make labels and logits. From the root of the
+repository: `python -m tests.data.recent_losses`.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from skimage.morphology import skeletonize
+
+from tests.golden import class_images, images, sigmoid, softmax, volume
+
+CASES = {
+    "images": dict(height=40, width=56, batch=2, seed=1),
+    "classes": dict(height=40, width=56, classes=3, seed=2),
+    "volume": dict(depth=10, height=12, width=14, seed=0),
+}
+
+
+def inputs(kind: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each image of a case its classes `[*shape]` and logits `[*shape, C]`."""
+    case = CASES[kind]
+    if kind == "classes":
+        return [class_images(**case)]
+    if kind == "volume":
+        label, logits = volume(**case)
+        return [(label, logits[..., None])]
+    return [(label, z[..., None]) for label, z in zip(*images(**case), strict=True)]
+
+
+def foreground(label: np.ndarray, logits: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Label and probability of each class but the background."""
+    if logits.shape[-1] == 1:
+        return [((label == 1).astype(float), sigmoid(logits[..., 0]))]
+    p = softmax(logits)
+    return [((label == c).astype(float), p[..., c]) for c in range(1, logits.shape[-1])]
+
+
+def cross_entropy(label: np.ndarray, logits: np.ndarray) -> float:
+    """Mean over pixels."""
+    p = softmax(np.concatenate([np.zeros_like(logits), logits], axis=-1) if logits.shape[-1] == 1 else logits)
+    return float(-np.log(np.take_along_axis(p, label[..., None], axis=-1)).mean())
+
+
+def dice(label: np.ndarray, logits: np.ndarray) -> float:
+    """Of all classes, the background too, with squared denominators."""
+    p = softmax(np.concatenate([np.zeros_like(logits), logits], axis=-1) if logits.shape[-1] == 1 else logits)
+    terms = []
+    for c in range(p.shape[-1]):
+        g = label == c
+        terms.append(2 * p[..., c][g].sum() / ((p[..., c] ** 2).sum() + g.sum()))
+    return float(1 - np.mean(terms))
+
+
+def dice_cross_entropy(label: np.ndarray, logits: np.ndarray) -> float:
+    """Their sum."""
+    return dice(label, logits) + cross_entropy(label, logits)
+
+
+def tube(label: np.ndarray) -> np.ndarray:
+    """Pixels of the foreground within two steps along the axes of its skeleton."""
+    inside = np.argwhere(label > 0)
+    steps = cdist(inside, np.argwhere(skeletonize(label > 0)), "cityblock").min(axis=1)
+    result = np.zeros(label.shape, bool)
+    result[tuple(inside[steps <= 2].T)] = True
+    return result
+
+
+def skeleton_recall(label: np.ndarray, logits: np.ndarray) -> float:
+    """Kirchhoff et al. 2024: 1 less the mean over classes of the soft recall on the tubed skeleton."""
+    near = tube(label)
+    recalls = [p[near & (g == 1)].sum() / (near & (g == 1)).sum() for g, p in foreground(label, logits)]
+    return float(1 - np.mean(recalls))
+
+
+LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "skeleton_recall": skeleton_recall,
+    "skeleton_recall with dice_ce": lambda *of: dice_cross_entropy(*of) + skeleton_recall(*of),
+}
+
+
+def main() -> None:
+    """Computes every loss of every case."""
+    cases = [
+        {"kind": kind, **case, "losses": {name: [loss(*of) for of in inputs(kind)] for name, loss in LOSSES.items()}}
+        for kind, case in CASES.items()
+    ]
+    pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
