@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cwmi_jax
-from cwmi_jax import metrics, weight_maps
+from cwmi_jax import losses, metrics, weight_maps
 from cwmi_jax.losses import LOSSES
 from tests.golden import images, quick_jit
 from tests.losses.cases import batch, loss, maps
@@ -51,6 +51,7 @@ def calls():
     )
     for name, function in LOSSES.items():
         yield name, function, of_loss(name)
+    yield "losses.scnp", losses.scnp, lambda **settings: losses.scnp(LOSSES["ce"], **settings)(*batch(count=2))
     for name in (*ON_THE_HOST, "confusion_matrix"):
         function = getattr(metrics, name)
         given = {} if name != "confusion_matrix" else {"num_classes": 2}
@@ -70,6 +71,7 @@ INTEGERS = {
     "radius": 2,
     "pool": 2,
     "num_classes": 3,
+    "neighbourhood": 3,
 }
 FLAGS = {"complex_valued", "topology", "per_batch"}
 NAMES = {"reduction", "kind"}
@@ -190,6 +192,8 @@ def test_a_spacing_that_means_nothing_is_named(name, setting):
         ("cwmi", "epsilon", 0.0, "epsilon must be finite and positive, got 0.0"),
         ("wavelet_mutual_information", "noise", -0.1, "noise must be finite and not negative, got -0.1"),
         ("wavelet_mutual_information", "epsilon", 0, "epsilon must be finite and positive, got 0"),
+        ("losses.scnp", "neighbourhood", 0, "neighbourhood must be 1 or more, got 0"),
+        ("losses.scnp", "neighbourhood", 4, "neighbourhood must be odd, got 4"),
         ("cldice", "iterations", -1, "iterations must be 0 or more, got -1"),
         ("ce", "class_weights", [1, np.inf], r"class_weights must be finite and not negative, got \[1, inf\]"),
         ("cwmi", "class_weights", [np.nan, 1], r"class_weights must be finite and not negative, got \[nan, 1\]"),

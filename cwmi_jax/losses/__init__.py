@@ -38,6 +38,7 @@ Raises:
 
 from cwmi_jax.losses.centrelines import dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
+from cwmi_jax.losses.neighbours import scnp
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
 from cwmi_jax.losses.pixelwise import (
     adaptive_boundary_weighted,
@@ -68,6 +69,7 @@ __all__ = [
     "hausdorff_dt",
     "jaccard",
     "rmi",
+    "scnp",
     "skea_topo",
     "skeleton_recall",
     "tversky",

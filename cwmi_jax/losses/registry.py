@@ -15,6 +15,7 @@ from cwmi_jax._settings import FINITE, dimensions, number, spacing_or_ones
 from cwmi_jax.cwmi import cwmi_loss
 from cwmi_jax.losses.centrelines import dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
+from cwmi_jax.losses.neighbours import scnp
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
 from cwmi_jax.losses.pixelwise import (
     adaptive_boundary_weighted,
@@ -56,6 +57,7 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = types.MappingProxyType(
         "boundary": boundary,
         "hausdorff_dt": hausdorff_dt,
         "skeleton_recall": skeleton_recall,
+        "scnp": scnp(dice_cross_entropy),
     }
 )
 """Name in tables and on command lines -> loss with the paper's defaults; the paper's first, in its order.

@@ -77,9 +77,29 @@ def skeleton_recall(label: np.ndarray, logits: np.ndarray) -> float:
     return float(1 - np.mean(recalls))
 
 
+def worst_neighbours(label: np.ndarray, logits: np.ndarray, side: int) -> np.ndarray:
+    """Valverde et al. 2026: in each channel the worst logit of the same class within a window, a pixel at a time."""
+    worst = np.empty_like(logits)
+    binary = logits.shape[-1] == 1
+    for place in np.ndindex(*label.shape):
+        window = tuple(slice(max(i - side // 2, 0), i + side // 2 + 1) for i in place)
+        for channel in range(logits.shape[-1]):
+            member = label == (1 if binary else channel)
+            alike = logits[(*window, channel)][member[window] == member[place]]
+            worst[(*place, channel)] = alike.min() if member[place] else alike.max()
+    return worst
+
+
+def scnp(loss: Callable[[np.ndarray, np.ndarray], float], side: int = 3) -> Callable[[np.ndarray, np.ndarray], float]:
+    """The loss of the worst neighbours' logits."""
+    return lambda label, logits: loss(label, worst_neighbours(label, logits, side))
+
+
 LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "skeleton_recall": skeleton_recall,
     "skeleton_recall with dice_ce": lambda *of: dice_cross_entropy(*of) + skeleton_recall(*of),
+    "scnp": scnp(dice_cross_entropy),
+    "scnp of ce, 5 pixels": scnp(cross_entropy, 5),
 }
 
 

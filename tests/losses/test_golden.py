@@ -8,7 +8,20 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cwmi_jax.losses import LOSSES, MAPS, dice, dice_cldice, focal, jaccard, rmi, skea_topo, skeleton_recall, tversky
+from cwmi_jax.losses import (
+    LOSSES,
+    MAPS,
+    cross_entropy,
+    dice,
+    dice_cldice,
+    focal,
+    jaccard,
+    rmi,
+    scnp,
+    skea_topo,
+    skeleton_recall,
+    tversky,
+)
 from cwmi_jax.weight_maps import tubed_skeleton
 from tests.golden import class_images, figures, images, quick_jit, volume
 from tests.versions import enable_x64
@@ -101,6 +114,8 @@ def test_every_baseline_of_the_paper_has_a_figure():
 
 RECENT = {
     "skeleton_recall": skeleton_recall,
+    "scnp": LOSSES["scnp"],
+    "scnp of ce, 5 pixels": scnp(cross_entropy, neighbourhood=5),
     "skeleton_recall with dice_ce": functools.partial(skeleton_recall, dice_ce_weight=1.0),
 }
 

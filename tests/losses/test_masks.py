@@ -24,7 +24,7 @@ from tests.losses.cases import (
 
 each_loss = pytest.mark.parametrize("name", LOSSES)
 POOLED = ("dice", "jaccard", "tversky", "generalized_dice")
-WEIGHTED = ("ce", "focal", "wce", "dice_ce", "cwmi", "bounded_cwmi")
+WEIGHTED = ("ce", "focal", "wce", "dice_ce", "cwmi", "bounded_cwmi", "scnp")
 SURE = 1e4
 
 
@@ -138,7 +138,7 @@ def test_float32_agrees_with_float64_for_degenerate_masks(name):
 
 
 FREE = ("ce", "balanced_ce", "dice", "focal", "jaccard", "tversky", "wce", "abw", "cldice")
-FREE += ("generalized_dice", "dice_ce", "hausdorff_dt", "skeleton_recall")
+FREE += ("generalized_dice", "dice_ce", "hausdorff_dt", "skeleton_recall", "scnp")
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -159,6 +159,7 @@ CONSTANT = {
     "jaccard": 1 - (1 / 4 + 11 / 35 + 11 / 35) / 3,
     "generalized_dice": (1 / 2 + 5 / 8 + 5 / 8) / 3,
     "dice_ce": 1 - (2 / 5 + 5 / 8 + 5 / 8) / 3 + LOG_2,
+    "scnp": 1 - (2 / 5 + 5 / 8 + 5 / 8) / 3 + LOG_2,
     "bounded_cwmi": np.log(LOG_2 + 1e-4),
     "skeleton_recall": (0 + 1 / 2 + 1 / 2) / 3,
 }
