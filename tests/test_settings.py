@@ -186,6 +186,7 @@ def test_a_spacing_that_means_nothing_is_named(name, setting):
 @pytest.mark.parametrize(
     ("name", "setting", "value", "message"),
     [
+        ("cbdice", "alpha", 1.5, "alpha must be within 0..1, got 1.5"),
         ("cldice", "alpha", 1.5, "alpha must be within 0..1, got 1.5"),
         ("rmi", "rmi_weight", 2, "rmi_weight must be within 0..1, got 2"),
         ("cldice", "smooth", 0, "smooth must be finite and positive, got 0"),

@@ -36,7 +36,7 @@ Raises:
         unknown option, or a setting out of range; the message names the value.
 """
 
-from cwmi_jax.losses.centrelines import dice_cldice, skeleton_recall
+from cwmi_jax.losses.centrelines import dice_cbdice, dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
 from cwmi_jax.losses.neighbours import scnp
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
@@ -62,6 +62,7 @@ __all__ = [
     "combine",
     "cross_entropy",
     "dice",
+    "dice_cbdice",
     "dice_cldice",
     "dice_cross_entropy",
     "focal",

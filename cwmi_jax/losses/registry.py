@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._settings import FINITE, dimensions, number, spacing_or_ones
 from cwmi_jax.cwmi import cwmi_loss
-from cwmi_jax.losses.centrelines import dice_cldice, skeleton_recall
+from cwmi_jax.losses.centrelines import dice_cbdice, dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
 from cwmi_jax.losses.neighbours import scnp
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
@@ -58,6 +58,7 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = types.MappingProxyType(
         "hausdorff_dt": hausdorff_dt,
         "skeleton_recall": skeleton_recall,
         "scnp": scnp(dice_cross_entropy),
+        "cbdice": dice_cbdice,
     }
 )
 """Name in tables and on command lines -> loss with the paper's defaults; the paper's first, in its order.

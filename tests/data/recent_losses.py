@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable
 
 import numpy as np
+from scipy import ndimage
 from scipy.spatial.distance import cdist
 from skimage.morphology import skeletonize
 
@@ -95,9 +96,68 @@ def scnp(loss: Callable[[np.ndarray, np.ndarray], float], side: int = 3) -> Call
     return lambda label, logits: loss(label, worst_neighbours(label, logits, side))
 
 
+def opened(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The erosion of a mask by neighbours along the axes, and its dilation by all neighbours."""
+    cross = ndimage.generate_binary_structure(image.ndim, 1)
+    square = np.ones((3,) * image.ndim)
+    eroded = ndimage.binary_erosion(image, cross, border_value=1)
+    return eroded, ndimage.binary_dilation(eroded, square)
+
+
+def morphological_skeleton(mask: np.ndarray, iterations: int) -> np.ndarray:
+    """What openings remove from a mask and from its erosions."""
+    skeleton = np.zeros(mask.shape, bool)
+    for _ in range(iterations + 1):
+        eroded, rest = opened(mask)
+        skeleton |= mask & ~rest
+        mask = eroded
+    return skeleton
+
+
+def relative_depth(mask: np.ndarray) -> np.ndarray:
+    """Distance of each pixel of a mask to the nearest one outside, over the largest."""
+    depth = np.zeros(mask.shape)
+    depth[mask] = cdist(np.argwhere(mask), np.argwhere(~mask)).min(axis=1)
+    return depth / depth.max()
+
+
+def cbdice_of(g: np.ndarray, p: np.ndarray, iterations: int, smooth: float) -> float:
+    """Of one class. The intersection of two quantities is the sum of their products."""
+    inside = {"l": g > 0.5, "p": p > 0.5}
+    chance = {"l": g, "p": p}
+    power = g.ndim - 1
+    s, q_s, q_v, q_sv = {}, {}, {}, {}
+    for of, mask in inside.items():
+        depth, skeleton = relative_depth(mask), morphological_skeleton(mask, iterations)
+        inverse = np.zeros(mask.shape)
+        inverse[skeleton] = 1 / depth[skeleton] ** power
+        s[of] = skeleton * chance[of]
+        q_s[of], q_v[of], q_sv[of] = inverse * chance[of], depth * chance[of], depth * s[of]
+    shares = []
+    for own, other in (("p", "l"), ("l", "p")):
+        numerator = (q_s[own] * q_v[other]).sum()
+        denominator = (q_s[own] * q_sv[own] * (1 - s[other])).sum() + (q_s[own] * q_sv[other]).sum()
+        shares.append((numerator + smooth) / (denominator + smooth))
+    precision, sensitivity = shares
+    return 2 * precision * sensitivity / (precision + sensitivity)
+
+
+def dice_cbdice(
+    label: np.ndarray, logits: np.ndarray, alpha: float = 0.5, iterations: int = 10, smooth: float = 1.0
+) -> float:
+    """Shi et al. 2024: what Dice and cbDice lack of 1, mean over the classes of the foreground."""
+    terms = []
+    for g, p in foreground(label, logits):
+        overlap = (2 * (g * p).sum() + smooth) / (g.sum() + p.sum() + smooth)
+        terms.append((1 - alpha) * (1 - overlap) + alpha * (1 - cbdice_of(g, p, iterations, smooth)))
+    return float(np.mean(terms))
+
+
 LOSSES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "skeleton_recall": skeleton_recall,
     "skeleton_recall with dice_ce": lambda *of: dice_cross_entropy(*of) + skeleton_recall(*of),
+    "cbdice": dice_cbdice,
+    "cbdice alone, 3 iterations": lambda *of: dice_cbdice(*of, alpha=1.0, iterations=3),
     "scnp": scnp(dice_cross_entropy),
     "scnp of ce, 5 pixels": scnp(cross_entropy, 5),
 }

@@ -1,14 +1,14 @@
-"""clDice against scipy's erosions and dilations, on tubes drawn by hand, and the gradient of its ties."""
+"""clDice against scipy's erosions and dilations, it and cbDice on tubes drawn by hand, and the gradient of ties."""
 
 import functools
 
 import jax
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
-from cwmi_jax.losses import dice_cldice
+from cwmi_jax.losses import dice_cbdice, dice_cldice
 from cwmi_jax.losses._morphology import extremum
 from tests.golden import quick_jit, sigmoid, softmax, volume
 from tests.losses.cases import batch, evaluate, holes
@@ -157,7 +157,55 @@ def test_each_extremum_s_gradient_is_shared_by_the_pixels_that_attain_it(x64, sh
         assert_allclose(vjp(cotangent)[0], expected, rtol=1e-12)
 
 
+def cbdice(predictions, label, **settings):
+    """Of predictions that are certain, without Dice and nearly without the smoothing."""
+    logits = SURE * (2 * np.stack(predictions)[..., None] - 1).astype(np.float32)
+    run = quick_jit(functools.partial(dice_cbdice, alpha=1.0, smooth=1e-4, reduction="none", **settings))
+    return run(logits, np.stack([label] * len(predictions)))
+
+
+def test_a_tube_out_of_place_costs_as_much_of_its_radius():
+    """A band of 15 rows is 8 pixels deep. Moved by 1 to 3, it is as many less deep on the other's centreline."""
+    label = np.zeros((32, 24), int)
+    label[8:23] = 1
+    result = cbdice([np.roll(label, rows, axis=0) for rows in range(4)], label)
+    assert_allclose(result, np.arange(4) / 8, rtol=1e-4, atol=1e-6)
+
+
+def test_thin_tubes_count_as_much_as_thick_ones():
+    """Of two bands, of 15 rows and of 3, the thin one is lost: half of the centrelines, by their length."""
+    label = np.zeros((40, 24), int)
+    label[4:19], label[28:31] = 1, 1
+    thick = label.copy()
+    thick[28:31] = 0
+    precision, sensitivity = 1, 1 / 2
+    expected = 1 - 2 * precision * sensitivity / (precision + sensitivity)
+    assert_allclose(cbdice([thick, label], label), [expected, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_tube_of_oblong_pixels_is_as_deep_as_its_millimetres():
+    """Moved by 1 of 15 rows; the columns' length plays no part, nor does a unit."""
+    label = np.zeros((32, 24), int)
+    label[8:23] = 1
+    moved = [np.roll(label, 1, axis=0)]
+    for spacing in [(1.0, 3.0), (0.1, 0.3), (2.0, 1.0)]:
+        assert_allclose(cbdice(moved, label, spacing=spacing), 1 / 8, rtol=1e-4)
+    # A disc is as deep as its nearest side.
+    label = np.zeros((40, 40), int)
+    label[10:29, 15:24] = 1
+    moved = [np.roll(label, 2, axis=1)]
+    assert cbdice(moved, label, spacing=(0.1, 1.0)) < cbdice(moved, label)
+
+
+def test_cbdice_leaves_what_is_predicted_below_one_half(x64):
+    logits, labels = batch(count=2)
+    gradient = quick_jit(jax.grad(lambda logits: dice_cbdice(logits, labels, alpha=1.0)))(logits)
+    assert_array_equal(gradient[logits < 0], 0)
+    assert np.mean(gradient[logits > 0] != 0) > 0.3
+
+
+@pytest.mark.parametrize("loss", [dice_cldice, dice_cbdice])
 @pytest.mark.parametrize("smooth", [0, -1.0, np.nan])
-def test_smooth_is_positive(smooth):
+def test_smooth_is_positive(loss, smooth):
     with pytest.raises(ValueError, match=f"smooth must be finite and positive, got {smooth}"):
-        dice_cldice(np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), int), smooth=smooth)
+        loss(np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), int), smooth=smooth)

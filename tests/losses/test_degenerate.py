@@ -71,7 +71,7 @@ def test_float32_agrees_with_float64(name, channels, kind):
 LOG_2 = np.log(2)
 # Not Skea-topo: its weights of class 1 reach two pixels beyond the label.
 RIGHT = dict(ce=0, balanced_ce=0, dice=0, focal=0, jaccard=0, tversky=0, wce=0, abw=0, cldice=0)
-RIGHT |= dict(generalized_dice=0, dice_ce=0, hausdorff_dt=0, skeleton_recall=0, scnp=0)
+RIGHT |= dict(generalized_dice=0, dice_ce=0, hausdorff_dt=0, skeleton_recall=0, scnp=0, cbdice=0)
 # Epsilon, of each of two orientations; twice of nine pooled pixels, and once of the other class, which is in every window.
 LEFT = dict(cwmi=2 * np.log(5e-4), cwmi_real=2 * np.log(5e-4), rmi=(np.log(1e-3) + np.log(5e-4)) / 4)
 MAPPED = unet_weight_map(quarter()).mean()
@@ -126,6 +126,7 @@ BY_HAND = {
         "scnp": 1 - 2 / 5 + LOG_2,
         # Half the pixels are predicted, and no skeleton is.
         "cldice": (1 - 1 / (PIXELS / 2 + 1)) / 2,
+        "cbdice": (1 - 1 / (PIXELS / 2 + 1)) / 2,
         "boundary": 0,
         "hausdorff_dt": 0,
         "skeleton_recall": 0,

@@ -13,6 +13,7 @@ from cwmi_jax.losses import (
     MAPS,
     cross_entropy,
     dice,
+    dice_cbdice,
     dice_cldice,
     focal,
     jaccard,
@@ -114,6 +115,8 @@ def test_every_baseline_of_the_paper_has_a_figure():
 
 RECENT = {
     "skeleton_recall": skeleton_recall,
+    "cbdice": dice_cbdice,
+    "cbdice alone, 3 iterations": functools.partial(dice_cbdice, alpha=1.0, iterations=3),
     "scnp": LOSSES["scnp"],
     "scnp of ce, 5 pixels": scnp(cross_entropy, neighbourhood=5),
     "skeleton_recall with dice_ce": functools.partial(skeleton_recall, dice_ce_weight=1.0),

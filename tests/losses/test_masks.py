@@ -138,7 +138,7 @@ def test_float32_agrees_with_float64_for_degenerate_masks(name):
 
 
 FREE = ("ce", "balanced_ce", "dice", "focal", "jaccard", "tversky", "wce", "abw", "cldice")
-FREE += ("generalized_dice", "dice_ce", "hausdorff_dt", "skeleton_recall", "scnp")
+FREE += ("generalized_dice", "dice_ce", "hausdorff_dt", "skeleton_recall", "scnp", "cbdice")
 
 
 @pytest.mark.parametrize("name", FREE)

@@ -28,6 +28,7 @@ DEFAULTS = {
     "cwmi_real": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=False),
     "hausdorff_dt": dict(alpha=2.0),
     "skeleton_recall": dict(dice_ce_weight=0.0),
+    "cbdice": dict(alpha=0.5, iterations=10, smooth=1.0),
 }
 
 
@@ -106,7 +107,7 @@ def test_a_sum_of_losses_of_volumes(x64):
 
 def test_the_spacing_goes_to_the_losses_that_have_one(x64):
     labels, logits = images(16, 32)
-    measured = {"boundary": 0.1, "hausdorff_dt": 0.2}
+    measured = {"boundary": 0.1, "hausdorff_dt": 0.2, "cbdice": 0.3}
     spacing = (2.0, 1.0)
 
     @quick_jit
