@@ -74,7 +74,7 @@ INTEGERS = {
     "neighbourhood": 3,
 }
 FLAGS = {"complex_valued", "topology", "per_batch"}
-NAMES = {"reduction", "kind"}
+NAMES = {"activation", "reduction", "kind"}
 CONSTANTS = {"epsilon", "noise", "w0", "sigma", "boundary_offset"}
 NUMBERS = {"ce_weight", "dice_weight", "dice_ce_weight", "smooth", "alpha", "beta", "gamma", "rmi_weight"}
 MADE_OF = [*INTEGERS, *FLAGS, *NAMES, *CONSTANTS]
