@@ -5,6 +5,10 @@ units of that centre, of radius `rho = |w|`, it has the radial gain `cos(pi/2 lo
 Simoncelli's product of low- and highpass filters comes to; orientation `k` has a unit axis `d_k` and the angular gain
 `max(w.d_k / rho, 0)**n`.
 
+Frequencies are physical. Where samples are not equally far apart along all axes, "per sample" is per the smallest
+spacing. An axis whose samples are `r` times that apart has frequencies up to `pi / r`, and is cropped from that level on
+whose edge lies below.
+
 Frequencies are vectors, one an axis, and follow from static shapes. Gains are computed from them in the program: as
 constants they would outweigh it.
 
@@ -26,6 +30,9 @@ import numpy as np
 
 MIN_SIDE = 4
 """Pixels that the coarsest level keeps a side, at the least."""
+
+BEYOND = 4.0
+"""A frequency that no level passes, in units of a level's centre: twice its edge."""
 
 Frequencies = Sequence[jax.Array]
 """One vector an axis, each shaped to broadcast against the others, in units of a level's centre."""
@@ -78,19 +85,21 @@ class FilterBank:
         levels: how many octaves.
         orientations: K, how many bands a level.
         complex_valued: analytic bands, or their real parts.
+        ratios: how many times the smallest spacing that of each axis is.
     """
 
     shape: tuple[int, ...]
     levels: int
     orientations: int
     complex_valued: bool
+    ratios: tuple[float, ...]
 
     def __post_init__(self) -> None:
         make_orientations(self.spatial_dims, self.orientations)
-        smallest = min(self.shape)
-        if smallest < MIN_SIDE:
+        if min(self.shape) < MIN_SIDE:
             raise ValueError(f"images of {self.shape} are too small: every side needs {MIN_SIDE} pixels at the least")
-        deepest = (smallest // MIN_SIDE).bit_length()
+        smallest = min(side * ratio for side, ratio in zip(self.shape, self.ratios, strict=True))
+        deepest = int(round(smallest, 6) / MIN_SIDE).bit_length()
         if not 1 <= self.levels <= deepest:
             raise ValueError(
                 f"levels={self.levels} does not fit images of {self.shape}: the smallest level must keep {MIN_SIDE} "
@@ -109,20 +118,32 @@ class FilterBank:
 
     def grid(self, level: int) -> tuple[int, ...]:
         """Sides of the smallest grid that holds every frequency below `pi / 2**level`."""
-        return tuple(-(-side // 2**level) for side in self.shape)
+        return tuple(map(math.ceil, self._sides(level)))
 
     def pixels(self, level: int) -> float:
         """The pixels of that grid as they enter sums: not rounded to whole ones."""
-        return math.prod(self.shape) / 2 ** (self.spatial_dims * level)
+        return math.prod(self._sides(level))
+
+    def reduction(self, level: int) -> float:
+        """How many pixels of the image one pixel of that grid stands for."""
+        return math.prod(self.shape) / self.pixels(level)
+
+    def _sides(self, level: int) -> list[float]:
+        return [side * min(1, ratio / 2**level) for side, ratio in zip(self.shape, self.ratios, strict=True)]
 
     def frequencies(self, level: int, dtype: np.dtype, *, half: bool) -> list[np.ndarray]:
         """The frequencies of that grid, in the order of the FFT and in units of the level's centre, `pi / 2**(level+1)`.
 
-        With `half` the last axis has those alone that are neither negative nor the Nyquist frequency, which no level passes.
+        The Nyquist frequency of an even side has no sign, and a real image no direction there. It is put beyond the level,
+        and that of a whole axis beyond all levels, so that the highpass has it. With `half` the last axis has those alone
+        that are neither negative nor the Nyquist frequency.
         """
-        vectors = [
-            2 ** (level + 2) * np.fft.fftfreq(n, side / n) for side, n in zip(self.shape, self.grid(level), strict=True)
-        ]
+        vectors = []
+        for side, n, ratio in zip(self.shape, self.grid(level), self.ratios, strict=True):
+            vector = 2 ** (level + 2) * np.fft.fftfreq(n, side / n) / ratio
+            if n % 2 == 0:
+                vector[n // 2] = BEYOND
+            vectors.append(vector)
         if half:
             vectors[-1] = vectors[-1][: (vectors[-1].size + 1) // 2]
         return [

@@ -25,14 +25,14 @@ def as_int32(classes: Labels, num_classes: int) -> jax.Array:
     return jnp.asarray(classes.astype(np.int32))
 
 
-def targets_of_classes(labels: Labels, shape: tuple[int, ...], mask: jax.Array | None, dtype: np.dtype) -> jax.Array:
+def targets_of_classes(labels: Labels, shape: tuple[int, ...], known: jax.Array | None, dtype: np.dtype) -> jax.Array:
     """Probabilities of classes that exclude each other.
 
     Args:
         labels: integer or bool classes `[..., *shape]`, or probabilities `[..., *shape, C]` (for C = 1 also
             `[..., *shape]`), any float dtype.
         shape: of the logits, `[..., *shape, C]`.
-        mask: which labels are to be checked, bool `[..., *shape]`; None for all.
+        known: which labels are to be checked, bool `[..., *shape]`; None for all.
         dtype: of the result.
 
     Returns:
@@ -46,25 +46,25 @@ def targets_of_classes(labels: Labels, shape: tuple[int, ...], mask: jax.Array |
             raise ValueError(
                 f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{hint}"
             )
-        return _probabilities(labels, mask).astype(dtype)
+        return _probabilities(labels, known).astype(dtype)
     if labels.shape != tuple(images):
         raise ValueError(
             f"labels that are classes must have the logits' shape less the classes, {tuple(images)}, got {labels.shape}; "
             f"one-hot labels must be floating point"
         )
-    numbers = _integers(labels, max(classes, 2), mask, f"{classes} channel(s) of logits")
+    numbers = _integers(labels, max(classes, 2), known, f"{classes} channel(s) of logits")
     if classes == 1:
         return (numbers == 1).astype(dtype)[..., None]
     return jax.nn.one_hot(numbers, classes, dtype=dtype)
 
 
-def targets_of_masks(labels: Labels, shape: tuple[int, ...], mask: jax.Array | None, dtype: np.dtype) -> jax.Array:
+def targets_of_masks(labels: Labels, shape: tuple[int, ...], known: jax.Array | None, dtype: np.dtype) -> jax.Array:
     """Probabilities of masks that may overlap, one a channel.
 
     Args:
         labels: bool or integers 0 and 1, or probabilities, `[..., *shape, C]` (for C = 1 also `[..., *shape]`).
         shape: of the logits, `[..., *shape, C]`.
-        mask: which labels are to be checked, bool `[..., *shape]` or of the logits' shape; None for all.
+        known: which labels are to be checked, bool `[..., *shape]` or of the logits' shape; None for all.
         dtype: of the result.
 
     Returns:
@@ -77,8 +77,8 @@ def targets_of_masks(labels: Labels, shape: tuple[int, ...], mask: jax.Array | N
             f"got {labels.shape}; classes that exclude each other need activation='softmax'"
         )
     if jnp.issubdtype(labels.dtype, jnp.floating):
-        return _probabilities(labels, mask).astype(dtype)
-    return (_integers(labels, 2, mask, "each mask") == 1).astype(dtype)
+        return _probabilities(labels, known).astype(dtype)
+    return (_integers(labels, 2, known, "each mask") == 1).astype(dtype)
 
 
 def _with_channel(labels: Labels, shape: tuple[int, ...]) -> Labels:
@@ -86,21 +86,21 @@ def _with_channel(labels: Labels, shape: tuple[int, ...]) -> Labels:
     return labels[..., None] if shape[-1] == 1 and labels.shape == shape[:-1] else labels
 
 
-def _probabilities(labels: Labels, mask: jax.Array | None) -> jax.Array:
+def _probabilities(labels: Labels, known: jax.Array | None) -> jax.Array:
     """Floating point labels, checked to lie within 0..1 where they can be seen."""
     labels = jnp.asarray(labels)
-    seen = _seen(labels, mask)
+    seen = _seen(labels, known)
     if seen is not None and not np.all((seen >= 0) & (seen <= 1)):
         raise ValueError(f"labels that are probabilities must lie within 0..1, got {_extremes(seen)}")
     return labels
 
 
-def _integers(labels: Labels, num_classes: int, mask: jax.Array | None, whose: str) -> jax.Array:
+def _integers(labels: Labels, num_classes: int, known: jax.Array | None, whose: str) -> jax.Array:
     """Integer or bool labels as int32, checked to lie below the number of classes of `whose` where they can be seen."""
     if labels.dtype != bool and not jnp.issubdtype(labels.dtype, np.integer):
         raise TypeError(f"labels must be integer or bool classes, or floating point probabilities, got {labels.dtype}")
     largest = num_classes - 1
-    seen = None if labels.dtype == bool else _seen(labels, mask)
+    seen = None if labels.dtype == bool else _seen(labels, known)
     if seen is not None and seen.size and (seen.min() < 0 or seen.max() > largest):
         raise ValueError(
             f"labels must lie within 0..{largest} for {whose}, got {_extremes(seen)}; "
@@ -109,11 +109,11 @@ def _integers(labels: Labels, num_classes: int, mask: jax.Array | None, whose: s
     return as_int32(labels, num_classes)
 
 
-def _seen(labels: Labels, mask: jax.Array | None) -> np.ndarray | None:
-    """The labels that are not masked, if they can be looked at."""
-    if not is_visible(labels) or not is_visible(mask):
+def _seen(labels: Labels, known: jax.Array | None) -> np.ndarray | None:
+    """The labels that are known, if they can be looked at."""
+    if not is_visible(labels) or not is_visible(known):
         return None
-    return np.asarray(labels) if mask is None else np.asarray(labels)[np.asarray(mask)]
+    return np.asarray(labels) if known is None else np.asarray(labels)[np.asarray(known)]
 
 
 def _extremes(values: np.ndarray) -> str:

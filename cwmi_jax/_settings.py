@@ -4,6 +4,7 @@ Sizes, flags and names make the program. They are Python's, or concrete scalars 
 they are. Weights and exponents are arithmetic alone; they may be traced, and have a gradient then.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -98,12 +99,22 @@ def spacing_or_ones(spacing: Any, spatial_dims: int) -> tuple[float, ...]:
     return tuple(map(float, lengths))
 
 
-def bank_settings(levels: Any, orientations: Any, complex_valued: Any) -> tuple[int, int, bool]:
+def spacing_ratios(spacing: Any, spatial_dims: int) -> tuple[float, ...]:
+    """How many times the smallest spacing that of each axis is, a whole number where float32 would not know better."""
+    lengths = spacing_or_ones(spacing, spatial_dims)
+    ratios = [length / min(lengths) for length in lengths]
+    return tuple(float(round(r)) if math.isclose(r, round(r), rel_tol=1e-6) else r for r in ratios)
+
+
+def bank_settings(
+    levels: Any, orientations: Any, complex_valued: Any, spacing: Any, spatial_dims: int
+) -> tuple[int, int, bool, tuple[float, ...]]:
     """What makes a `FilterBank` beside the shape of the images."""
     return (
         integer("levels", levels),
         integer("orientations", orientations),
         flag("complex_valued", complex_valued),
+        spacing_ratios(spacing, spatial_dims),
     )
 
 

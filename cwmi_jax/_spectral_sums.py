@@ -24,7 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cwmi_jax._filters import FilterBank, Frequencies, band_gains, crop, hidden, level_gain, shared_gain, uncrop
+from cwmi_jax._filters import BEYOND, FilterBank, Frequencies, band_gains, crop, hidden, level_gain, shared_gain, uncrop
 from cwmi_jax._fourier import irfft, rfft
 from cwmi_jax._meshes import vary_alike
 from cwmi_jax._products import einsum
@@ -271,7 +271,7 @@ def _blocks(
                 own[end - start :] = False
                 owner.append(level)
                 starts.append(start)
-                rows.append(np.where(own.reshape(-1, *first.shape[1:]), 2**level * first[start : start + size], 4))
+                rows.append(np.where(own.reshape(-1, *first.shape[1:]), 2**level * first[start : start + size], BEYOND))
     octaves = 2 ** (np.asarray(owner) - levels[0]).astype(dtype).reshape(-1, *[1] * bank.spatial_dims)
     # Before the loop: within it the compiler would compute the gain again for every pair of bands.
     frequencies = [*hidden([np.stack(rows)]), *(vector[None] * octaves for vector in others)]
@@ -297,7 +297,7 @@ def _block_rows(bank: FilterBank, levels: range, images: int, entries: int) -> i
 def _row_ranges(bank: FilterBank, level: int) -> list[tuple[int, int]]:
     """Where the rows of a level are in the spectrum of the whole image: those of positive and of negative frequency."""
     side, rows = bank.shape[0], bank.grid(level)[0]
-    return [(0, side)] if rows == side else [(0, rows - rows // 2), (side - rows // 2, side)]
+    return [(0, side)] if level == 0 else [(0, rows - rows // 2), (side - rows // 2, side)]
 
 
 def _rows(spectrum: jax.Array, block: _Block) -> jax.Array:

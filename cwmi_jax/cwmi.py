@@ -1,5 +1,7 @@
 """The Complex Wavelet Mutual Information loss."""
 
+from collections.abc import Sequence
+
 import jax
 from jax.typing import ArrayLike
 
@@ -22,6 +24,7 @@ def cwmi_loss(
     activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
     epsilon: float = 5e-4,
     reduction: str = "mean",
@@ -57,6 +60,9 @@ def cwmi_loss(
         where: bool `[..., H, W]`. False pixels (ignore regions, padding) are zero in both images and have no part in the
             cross entropy; labels there may hold anything.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: the length of a pixel along each spatial axis, such as `(3.0, 0.7, 0.7)`, where they differ. Scales and
+            directions are then physical, as if the image had been sampled anew at the smallest of them, and more levels may
+            fit; see `cwmi_jax.steerable_pyramid`. None for equal ones; only the ratios matter.
         complex_valued: complex bands, or the real ones of the paper's CWMI-Real.
         epsilon: a Python number, added to the diagonal of the prediction's covariance, a sum over pixels.
         reduction: "mean" over images, without those that are wholly masked, or "none".
@@ -94,6 +100,7 @@ def cwmi_loss(
         levels=levels,
         orientations=orientations,
         spatial_dims=inputs.spatial_dims,
+        spacing=spacing,
         complex_valued=complex_valued,
         epsilon=epsilon,
     )

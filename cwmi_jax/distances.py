@@ -1,6 +1,7 @@
 """Distances of the oriented bands of two images, the paper's alternatives to mutual information."""
 
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ def wavelet_distance(
     levels: int = 4,
     orientations: int = 4,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
     where: ArrayLike | None = None,
 ) -> jax.Array:
@@ -37,8 +39,8 @@ def wavelet_distance(
     - "l1": mean over pixels of `sum_k |b_y,k - b_p,k|`;
     - "l2": mean over pixels of `sqrt(sum_k |b_y,k - b_p,k|^2)`;
     - "ssim": the mean structural similarity of the bands, of their moduli if they are complex, with a Gaussian window of 11
-      pixels (sigma 1.5) and zeros beyond the edges. As in the paper's code it is the *index*, 1 for equal images: to bring
-      images together minimise `1 - wavelet_distance(..., kind="ssim")`.
+      of their pixels (sigma 1.5) and zeros beyond the edges. As in the paper's code it is the *index*, 1 for equal images:
+      to bring images together minimise `1 - wavelet_distance(..., kind="ssim")`.
 
     Args:
         y: real image `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`.
@@ -47,11 +49,13 @@ def wavelet_distance(
         levels: octaves; the smallest must keep 4 pixels a side.
         orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
+            `cwmi_jax.steerable_pyramid`.
         complex_valued: analytic bands or real ones.
         where: bool `[..., H, W]`; False pixels are zero in both images.
 
     Returns:
-        `[..., levels]`, in units of the images times the levels' amplitudes (2 a level and spatial axis) for "l1" and "l2".
+        `[..., levels]`, in units of the images times the levels' amplitudes (see `cwmi_jax.pyramid`) for "l1" and "l2".
 
     Raises:
         TypeError: complex images, or a `where` that is not bool.
@@ -75,6 +79,7 @@ def wavelet_distance(
             levels=levels,
             orientations=orientations,
             spatial_dims=spatial_dims,
+            spacing=spacing,
             complex_valued=complex_valued,
         )
         for image in (y, p)

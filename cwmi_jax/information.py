@@ -21,6 +21,7 @@ References:
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -48,6 +49,7 @@ def wavelet_conditional_log_det(
     levels: int = 4,
     orientations: int = 4,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
     epsilon: float = 5e-4,
     noise: float = 0.0,
@@ -67,6 +69,8 @@ def wavelet_conditional_log_det(
         levels: octaves of the pyramid; the smallest must keep 4 pixels a side.
         orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
+            `cwmi_jax.steerable_pyramid`.
         complex_valued: analytic bands, or their real parts.
         epsilon: `e`, a Python number, added to the diagonal of S_pp, a sum over pixels.
         noise: power of the noise through which both images are observed, a Python number, as a fraction of the mean power of
@@ -98,7 +102,7 @@ def wavelet_conditional_log_det(
         True
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, complex_valued))
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, complex_valued, spacing, y.ndim - 1))
     log_dets = _log_dets(y, p, bank, *_ridges(epsilon, noise))[1]
     return log_dets.reshape(*leading, bank.levels)
 
@@ -111,6 +115,7 @@ def wavelet_mutual_information(
     levels: int = 4,
     orientations: int = 4,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
     epsilon: float = 5e-4,
     noise: float = 0.0,
@@ -128,6 +133,8 @@ def wavelet_mutual_information(
         levels: octaves of the pyramid; the smallest must keep 4 pixels a side.
         orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
+            `cwmi_jax.steerable_pyramid`.
         complex_valued: analytic bands, or their real parts.
         epsilon: `e`, a Python number, added to the diagonal of S_pp, a sum over pixels.
         noise: power of the noise through which both images are observed, a Python number, as a fraction of the mean power of
@@ -154,7 +161,7 @@ def wavelet_mutual_information(
         True
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, complex_valued))
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, complex_valued, spacing, y.ndim - 1))
     label, conditional = _log_dets(y, p, bank, *_ridges(epsilon, noise))
     return (label - conditional).reshape(*leading, bank.levels)
 
@@ -166,6 +173,7 @@ def wavelet_gain(
     *,
     levels: int = 4,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     epsilon: float = 5e-4,
     where: ArrayLike | None = None,
 ) -> jax.Array:
@@ -180,6 +188,8 @@ def wavelet_gain(
         p: likewise, of the same shape.
         levels: octaves of the pyramid; the smallest must keep 4 pixels a side.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
+            `cwmi_jax.steerable_pyramid`.
         epsilon: `e`, a Python number, which keeps the gain finite where p has no structure; K is 4 in images, 3 in volumes.
         where: bool `[..., H, W]`; False pixels are zero in both images.
 
@@ -200,7 +210,8 @@ def wavelet_gain(
         [-2.0, -2.0]
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations_or_default(None, y.ndim - 1), True))
+    orientations = orientations_or_default(None, y.ndim - 1)
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, True, spacing, y.ndim - 1))
     gains = best_gain(
         transform(y), transform(p), bank, constant("epsilon", epsilon, POSITIVE), noise=0.0, sampled=False
     )
@@ -263,7 +274,7 @@ def _evaluate(
 
 def _amplitudes(bank: FilterBank, dtype: np.dtype) -> np.ndarray:
     """How many pixels of the image one pixel of each level stands for, `[1, L]`."""
-    return np.asarray([[2.0 ** (bank.spatial_dims * level) for level in range(bank.levels)]], dtype)
+    return np.asarray([[bank.reduction(level) for level in range(bank.levels)]], dtype)
 
 
 def _backward(bank: FilterBank, epsilon: float, noise: float, saved: _Saved, cotangents: tuple[jax.Array, jax.Array]):

@@ -1,13 +1,18 @@
 """The steerable pyramid: an image as oriented bands at several scales, and back.
 
 Images are real and periodic: filters wrap around their edges. Each level has half the sides of the one before, rounded up.
-Amplitudes grow by 2 a level and spatial axis (4 for images, 8 for volumes), as they do in pyrtools; where a side is rounded
-up, bands are scaled so that their energy, the sum of squares over pixels, is the one that sides which need no rounding
-would give.
+Amplitudes grow as the number of pixels shrinks, by 2 a level and spatial axis (4 for images, 8 for volumes), as they do in
+pyrtools; where a side is rounded up, bands are scaled so that their energy, the sum of squares over pixels, is the one that
+sides which need no rounding would give.
+
+With a `spacing` whose lengths differ, scales and directions are those of what was imaged, not of the array. The finest
+level is as fine as the axis of the smallest spacing allows. An axis whose pixels are r times as long lacks the highest
+frequencies. It keeps its side down to the level whose pixels are that long, and shrinks with the others from there.
 """
 
 import functools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -29,7 +34,7 @@ from cwmi_jax._filters import (
 from cwmi_jax._fourier import fft, ifft
 from cwmi_jax._inputs import real_image
 from cwmi_jax._meshes import run_batched
-from cwmi_jax._settings import bank_settings, dimensions
+from cwmi_jax._settings import bank_settings, dimensions, spacing_ratios
 
 
 class SteerablePyramid(NamedTuple):
@@ -52,6 +57,7 @@ def steerable_pyramid(
     levels: int = 4,
     orientations: int = 4,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
 ) -> SteerablePyramid:
     """Splits an image into oriented bands, one octave a level.
@@ -62,16 +68,20 @@ def steerable_pyramid(
         orientations: K, bands a level: 1 to 16 for images, at angles `pi k / K` from the direction of rows; 3 (axes of the
             cube) or 6 (of the icosahedron) for volumes.
         spatial_dims: 2 for images, 3 for volumes.
+        spacing: the length of a pixel along each spatial axis, such as millimetres; None for equal ones. Only their ratios
+            matter.
         complex_valued: analytic bands, whose modulus is the local amplitude and whose phase the local position of a
             structure; otherwise real ones.
 
     Returns:
         The bands and both residuals. The real pyramid is a tight frame: the image's sum of squares is the highpass's, plus
-        level i's over `4**(i-1)`, i = 1..N, plus the lowpass's over `4**N` (8 for volumes).
+        level i's over `4**(i-1)`, i = 1..N, plus the lowpass's over `4**N` (8 for volumes; with a spacing how many pixels of
+        the image one of the level stands for).
 
     Raises:
         TypeError: a complex image.
-        ValueError: an image too small for `levels`, or another number of orientations; the message names what fits.
+        ValueError: an image too small for `levels`, another number of orientations, or a spacing that is not positive; the
+            message names what fits.
 
     References:
         Simoncelli and Freeman, "The steerable pyramid", ICIP 1995. Portilla and Simoncelli, "A parametric texture model
@@ -85,7 +95,8 @@ def steerable_pyramid(
     """
     spatial_dims = dimensions(spatial_dims)
     image = real_image("image", image, spatial_dims)
-    bank = FilterBank(image.shape[-spatial_dims:], *bank_settings(levels, orientations, complex_valued))
+    settings = bank_settings(levels, orientations, complex_valued, spacing, spatial_dims)
+    bank = FilterBank(image.shape[-spatial_dims:], *settings)
     return run_batched(functools.partial(_split, bank=bank), image, image.ndim - spatial_dims, image)
 
 
@@ -106,7 +117,7 @@ def _split(image: jax.Array, bank: FilterBank) -> SteerablePyramid:
     return SteerablePyramid(highpass, tuple(bands), lowpass)
 
 
-def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
+def reconstruct(pyramid: SteerablePyramid, *, spacing: Sequence[float] | None = None) -> jax.Array:
     """The image of a steerable pyramid, the inverse of `steerable_pyramid`.
 
     Bands that have been changed give the image whose pyramid is closest to them if they are real.
@@ -114,12 +125,13 @@ def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
     Args:
         pyramid: as `steerable_pyramid` returns it; levels, orientations, spatial axes and whether it is complex follow from
             its shapes and dtype.
+        spacing: as it was made with.
 
     Returns:
         Real `[..., *shape]`. It equals the image to within rounding: about 1e-6 of its range in float32.
 
     Raises:
-        ValueError: arrays whose shapes are not those of a pyramid.
+        ValueError: arrays whose shapes are not those of a pyramid, or of one with that spacing.
 
     References:
         Simoncelli and Freeman, "The steerable pyramid", ICIP 1995.
@@ -130,7 +142,7 @@ def reconstruct(pyramid: SteerablePyramid) -> jax.Array:
         >>> bool(jnp.allclose(reconstruct(steerable_pyramid(image)), image, atol=1e-5))
         True
     """
-    bank = _bank_of(pyramid)
+    bank = _bank_of(pyramid, spacing)
     leading = pyramid.highpass.ndim - bank.spatial_dims
     return run_batched(functools.partial(_join, bank=bank), pyramid.highpass, leading, pyramid)
 
@@ -197,20 +209,24 @@ def _uncropped(spectrum: jax.Array, bank: FilterBank, level: int) -> jax.Array:
     return spectrum
 
 
-def _bank_of(pyramid: SteerablePyramid) -> FilterBank:
-    """The static facts of a pyramid, from its shapes: the spatial axes are those on which the lowpass is smaller."""
+def _bank_of(pyramid: SteerablePyramid, spacing: Sequence[float] | None) -> FilterBank:
+    """The static facts of a pyramid, from its shapes: the spatial axes are those on which the lowpass is smaller.
+
+    With a spacing there are as many as that has lengths, for the lowpass may not be smaller on all.
+    """
     highpass, bands, lowpass = pyramid
-    spatial_dims = sum(high != low for high, low in zip(highpass.shape, lowpass.shape, strict=False))
+    smaller = sum(high != low for high, low in zip(highpass.shape, lowpass.shape, strict=False))
+    spatial_dims = smaller if spacing is None else np.size(spacing)
     levels = len(bands)
     if spatial_dims not in (2, 3) or not levels:
         raise ValueError(f"not a pyramid: {levels} levels, highpass {highpass.shape}, lowpass {lowpass.shape}")
     leading, shape = highpass.shape[:-spatial_dims], highpass.shape[-spatial_dims:]
     orientations = bands[0].shape[len(leading)]
-    bank = FilterBank(shape, levels, orientations, jnp.iscomplexobj(bands[0]))
+    bank = FilterBank(shape, levels, orientations, jnp.iscomplexobj(bands[0]), spacing_ratios(spacing, spatial_dims))
     expected = [(*leading, orientations, *bank.grid(i)) for i in range(levels)]
     if [band.shape for band in bands] != expected or lowpass.shape != (*leading, *bank.grid(levels)):
         raise ValueError(
-            f"not a pyramid of images {highpass.shape}: bands {[band.shape for band in bands]}, lowpass {lowpass.shape}; "
-            f"expected {expected} and {(*leading, *bank.grid(levels))}"
+            f"not a pyramid of images {highpass.shape} with spacing {spacing}: bands {[band.shape for band in bands]}, "
+            f"lowpass {lowpass.shape}; expected {expected} and {(*leading, *bank.grid(levels))}"
         )
     return bank

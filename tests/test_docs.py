@@ -41,19 +41,20 @@ def test_code_runs(page, tmp_path, monkeypatch):
 
 def parsers():
     """What reads the command line of each module, and no more."""
-    tyro = pytest.importorskip("tyro")
-    from train.compare import Comparison, make_plan
+    pytest.importorskip("tyro")
+    from train.__main__ import read_config
+    from train.command_line import parse, parse_known
     from train.evaluate import Evaluation
+    from train.plans import Comparison, make_plan
     from train.predict import Prediction
     from train.prepare import Preparation
-    from train.presets import PRESETS
 
     return {
-        "train": lambda words: tyro.extras.overridable_config_cli(PRESETS, args=words),
-        "train.compare": lambda words: make_plan(*tyro.cli(Comparison, args=words, return_unknown_args=True)),
-        "train.evaluate": lambda words: tyro.cli(Evaluation, args=words),
-        "train.predict": lambda words: tyro.cli(Prediction, args=words),
-        "train.prepare": lambda words: tyro.cli(Preparation, args=words),
+        "train": read_config,
+        "train.compare": lambda words: make_plan(*parse_known(Comparison, words, prog="", description=None)),
+        "train.evaluate": lambda words: parse(Evaluation, words, prog="", description=None),
+        "train.predict": lambda words: parse(Prediction, words, prog="", description=None),
+        "train.prepare": lambda words: parse(Preparation, words, prog="", description=None),
     }
 
 
@@ -85,7 +86,17 @@ def test_links_lead_to_files(page):
 
 def test_no_block_is_of_a_language_that_nobody_checks():
     for page in PAGES:
-        assert {name for name, _ in BLOCK.findall(page.read_text())} <= {"python", "sh", "text"}, page
+        assert {name for name, _ in BLOCK.findall(page.read_text())} <= {"python", "sh", "json", "text"}, page
+
+
+@pytest.mark.parametrize("page", pages("json"))
+def test_tables_of_classes_can_be_read(page, tmp_path):
+    pytest.importorskip("tifffile")
+    from train.datasets.classes import read_class_table
+
+    for block in blocks(page, "json"):
+        (tmp_path / "classes.json").write_text(block)
+        assert [entry.name for entry in read_class_table(tmp_path / "classes.json")][:2] == ["background", "artery"]
 
 
 @pytest.mark.parametrize("name", ["cwmi_jax", "cwmi_jax.losses", "cwmi_jax.metrics", "cwmi_jax.weight_maps"])

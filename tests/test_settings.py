@@ -56,6 +56,13 @@ def calls():
         function = getattr(metrics, name)
         given = {} if name != "confusion_matrix" else {"num_classes": 2}
         yield name, function, functools.partial(function, MASK, MASK, **given)
+    yield (
+        "reconstruct",
+        cwmi_jax.reconstruct,
+        lambda **settings: cwmi_jax.reconstruct(
+            cwmi_jax.steerable_pyramid(MASK, **SMALL | settings), spacing=settings.get("spacing")
+        ),
+    )
     for name in ("unet_weight_map", "abw_weight_map", "skeleton_aware_weight_map", "signed_distance_map"):
         function = getattr(weight_maps, name)
         yield name, function, functools.partial(function, MASK)

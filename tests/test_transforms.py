@@ -184,6 +184,8 @@ def test_parameters_shared_by_two_devices_have_the_gradient_of_one(x64):
         (functools.partial(binary, 37, 45), dict(orientations=2)),
         (functools.partial(binary, 38, 44), dict(complex_valued=False)),
         (solid, dict(levels=1, spatial_dims=3)),
+        (binary, dict(orientations=2, spacing=(3, 1))),
+        (solid, dict(spatial_dims=3, spacing=(2.5, 1, 1))),
     ],
 )
 def test_blocks_of_rows_are_the_whole(x64, monkeypatch, inputs, settings):
@@ -209,10 +211,13 @@ def equations(jaxpr):
                 yield from equations(inner)
 
 
-@pytest.mark.parametrize("inputs", [binary, multi_class, solid])
-def test_a_value_takes_two_transforms_and_a_gradient_a_third(inputs):
+@pytest.mark.parametrize(
+    ("inputs", "change"),
+    [(binary, {}), (binary, dict(spacing=(3, 1))), (multi_class, {}), (solid, dict(spatial_dims=3))],
+)
+def test_a_value_takes_two_transforms_and_a_gradient_a_third(inputs, change):
     logits, labels = inputs()
-    settings = dict(SETTINGS, levels=1, spatial_dims=3 if inputs is solid else 2)
+    settings = dict(SETTINGS, levels=1) | change
 
     def count(function):
         # What the compiler is left with: the gradient in the labels is written down too, and dropped.

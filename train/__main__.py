@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(overview(shutil.get_terminal_size().columns))
         return 0
     try:
-        config = _read(arguments)
+        config = read_config(arguments)
     except UsageError as error:
         return fail(error)
     if config.data.fold == "all":
@@ -83,7 +83,15 @@ def _listed(texts: dict[str, str], columns: int) -> list[str]:
     return lines
 
 
-def _read(arguments: Sequence[str]) -> Config:
+def read_config(arguments: Sequence[str]) -> Config:
+    """The settings of a command line.
+
+    Args:
+        arguments: a preset and flags.
+
+    Raises:
+        UsageError: an unknown preset or flag, or settings that are wrong or contradict each other.
+    """
     known = ", ".join(PRESETS)
     if not arguments:
         raise UsageError(f"PRESET must be one of {known}, got none; `{_PROGRAM} --help` says what they are")

@@ -89,7 +89,7 @@ def parse_known(
                 prog=prog,
                 description=description,
                 config=(tyro.conf.AvoidSubcommands,),
-                **({} if default is None else {"default": default}),
+                default=tyro.MISSING_NONPROP if default is None else default,
             )
     except SystemExit as stopped:
         if not stopped.code:

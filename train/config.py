@@ -1,4 +1,5 @@
-"""Every setting of a run, with its default and its unit; no other module holds a hyperparameter.
+"""Every setting of a run, with its default and its unit; no other module holds a hyperparameter, but for those that
+`train.fitting` chooses where they are left open.
 
 Settings that are wrong by themselves, or that contradict each other, raise a ValueError that names them when the config is
 made: before data are read, and before anything is written.
@@ -16,10 +17,22 @@ from cwmi_jax.losses import LOSSES
 from train.batches.augmentation import Augmentation
 from train.loss_options import FIRST_PHASE, OptionValue, read_option
 
+_OPEN_NUMBER = "1 or more, or 0 to have it chosen"
+
 
 def _check(holds: bool, name: str, what: str, value: Any) -> None:
     if not holds:
         raise ValueError(f"{name} must be {what}, got {value!r}")
+
+
+def data_title(dataset: str, source: str) -> str:
+    """What data are called for people.
+
+    Args:
+        dataset: name in `train.datasets.DATASETS`.
+        source: folder that they come from; "" where it is not known.
+    """
+    return os.path.basename(os.path.abspath(source)) if dataset == "folder" and source else dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +82,11 @@ class DataConfig:
     prefetch: int = 2
 
     @property
+    def title(self) -> str:
+        """What the data are called for people: one's own by the name of their folder."""
+        return data_title(self.dataset, self.source)
+
+    @property
     def map_folder(self) -> str:
         """Where weight maps are kept."""
         return os.path.join(self.folder, "maps")
@@ -101,8 +119,8 @@ class ModelConfig:
 
     Attributes:
         name: "unet" or "attention_unet".
-        width: channels of the first stage; each further one has twice as many.
-        depth: how often the image is halved.
+        width: channels of the first stage; each further one has twice as many. 0 for a number chosen from the images.
+        depth: how often the image is halved; 0 likewise.
         norm: "batch" as in the paper, or "group", which does not depend on the other images of a batch.
         groups: number of groups of the group normalisation; must divide width.
         bfloat16: compute in bfloat16, with float32 parameters and loss.
@@ -119,8 +137,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range."""
-        _check(self.width >= 1, "model.width", "1 or more", self.width)
-        _check(self.depth >= 1, "model.depth", "1 or more", self.depth)
+        _check(self.width >= 0, "model.width", _OPEN_NUMBER, self.width)
+        _check(self.depth >= 0, "model.depth", _OPEN_NUMBER, self.depth)
         divides = self.norm != "group" or (self.groups >= 1 and self.width % self.groups == 0)
         _check(divides, "model.groups", f"a divisor of model.width {self.width}", self.groups)
 
@@ -223,10 +241,11 @@ class Config:
     Attributes:
         output: folder of the run, or of those of all folds; a run that is there already is taken up where it stopped.
         seed: what the initial weights, the split and the batches are drawn from.
-        epochs: passes over the training images.
+        epochs: passes over the training images; 0 for a number that is chosen from the images, as by the preset `own`. A run
+            that has fewer, finished or not, goes on until it has so many.
         epoch_steps: batches that count as one epoch; 0 for one pass over the training images.
-        batch_size: images a step, over all devices.
-        validate_epochs: epochs between two validations, each of which saves a checkpoint.
+        batch_size: images a step, over all devices; 0 for a number that is chosen from the images.
+        validate_epochs: epochs between two validations, each of which saves a checkpoint; 0 likewise.
         log_steps: steps between two reports of the loss.
         panels: images drawn at every validation and at the end; 0 for none.
         compilation_cache: folder where compiled programs are kept for later runs; "off" keeps none, and "" is `compiled` in
@@ -262,12 +281,14 @@ class Config:
         """Raises ValueError for settings out of range or in contradiction."""
         _check(bool(self.output), "output", "a folder", self.output)
         _check(self.seed >= 0, "seed", "0 or more", self.seed)
-        _check(self.epochs >= 1, "epochs", "1 or more", self.epochs)
+        _check(self.epochs >= 0, "epochs", _OPEN_NUMBER, self.epochs)
         _check(self.epoch_steps >= 0, "epoch_steps", "0 or more", self.epoch_steps)
-        _check(self.batch_size >= 1, "batch_size", "1 or more", self.batch_size)
-        _check(self.validate_epochs >= 1, "validate_epochs", "1 or more", self.validate_epochs)
+        _check(self.batch_size >= 0, "batch_size", _OPEN_NUMBER, self.batch_size)
+        _check(self.validate_epochs >= 0, "validate_epochs", _OPEN_NUMBER, self.validate_epochs)
         _check(self.log_steps >= 1, "log_steps", "1 or more", self.log_steps)
         _check(self.panels >= 0, "panels", "0 or more", self.panels)
+        if not self.epochs:
+            return
         warmup = self.optimizer.warmup_epochs
         _check(warmup < self.epochs, "optimizer.warmup_epochs", f"below epochs ({self.epochs})", warmup)
         first = FIRST_PHASE.get(self.loss.name, "")

@@ -20,6 +20,9 @@ FIRST_PHASE: Mapping[str, str] = {
 }
 """Losses that minimise something simpler in the first epochs -> the setting of `LossConfig` that says in how many."""
 
+TWO_CLASSES = ("wce", "abw", "skea_topo")
+"""Losses whose weight maps are made of two classes."""
+
 OptionValue = float | str
 """An option of a loss, as command lines and `config.json` hold it."""
 
@@ -37,6 +40,24 @@ _OPTION_KINDS: dict[Any, OptionKind] = {
     str | ArrayLike | None: ("balanced", "none"),
 }
 _WORDS = {"true": True, "false": False, "none": None}
+
+
+def check_classes(loss: str, classes: int, dataset: str) -> None:
+    """Refuses a loss that is not for so many classes.
+
+    Args:
+        loss: name in `LOSSES`.
+        classes: how many the data have.
+        dataset: what they are called.
+
+    Raises:
+        ValueError: there are more than two, and the loss is for two alone.
+    """
+    if loss in TWO_CLASSES and classes > 2:
+        raise ValueError(
+            f"loss.name {loss} is for two classes, and {dataset} has {classes}; most others take any number, such as ce, "
+            "dice_ce and bounded_cwmi"
+        )
 
 
 def loss_options(name: str) -> dict[str, OptionKind]:

@@ -1,11 +1,12 @@
 """`python -m train.predict RUN IMAGE...`: masks and probabilities of any images, by a trained network.
 
 Images are PNG, TIFF, JPEG, BMP, GIF or NIfTI files of any size. Large ones are cut into overlapping tiles, whose predictions
-are blended. NAME.png, or another picture, gives NAME_mask.png with 0 and 255 (the class numbers where there are more than
-two) and NAME_probability.tif with 32-bit floats (a page a class where there are more than two). NAME.nii.gz gives
-NAME_mask.nii.gz with class numbers and NAME_probability.nii.gz, with the affine of the image. They are written to
-RUN/predictions unless --output names another folder. An image that cannot be predicted is named in one line, and the others
-are predicted all the same.
+are blended. NAME.png, or another picture, gives NAME_mask.png with 0 and 255 (where there are more than two classes their
+numbers, as a palette of colours) and NAME_probability.tif with 32-bit floats (a page a class where there are more than two).
+A volume of TIFF pages gives NAME_mask.tif and NAME_probability.tif with as many. NAME.nii.gz gives NAME_mask.nii.gz with
+class numbers and NAME_probability.nii.gz, with the affine, the sizes of voxels and the units of the image. They are written
+to RUN/predictions unless --output names another folder. An image that cannot be predicted is named in one line, and the
+others are predicted all the same.
 """
 
 import dataclasses
@@ -19,26 +20,23 @@ from typing import Annotated, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import nibabel
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
-import tifffile
 import tyro
 
-from train.batches.standardisation import ChannelStatistics
 from train.command_line import UsageError, fail, parse
-from train.datasets.readers import NIFTI_SUFFIXES, DatasetError, read_image, stem, to_unit_range
+from train.datasets.readers import DatasetError, read_image, stem, to_unit_range
+from train.prediction_files import Probabilities, write_prediction
 from train.runs.checkpoints import CheckpointError, Checkpoints
+from train.runs.data_facts import DataFacts
 from train.runs.folder import RunFolder
 from train.runs.network import network_of, untrained
 from train.runs.steps import TrainState, predict_step, predicted_classes
 from train.tiling import check_tiles, predict_tiled
 
-Probabilities = npt.NDArray[np.float32]
-
 _TILES = {2: 512, 3: 128}
 _OVERLAP = 8
+_SHARES = 4  # Classes whose shares are told.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,17 +64,13 @@ class Trained(NamedTuple):
     Attributes:
         network: a Flax module.
         state: the parameters of its best checkpoint.
-        statistics: that its images were standardised with.
-        classes: how many there are.
-        spatial_dims: 2 for images, 3 for volumes.
+        facts: of the data that it was trained on.
         multiple: sides of the blocks that it joins into one pixel at its coarsest.
     """
 
     network: nn.Module
     state: TrainState
-    statistics: ChannelStatistics
-    classes: int
-    spatial_dims: int
+    facts: DataFacts
     multiple: int
 
 
@@ -117,7 +111,7 @@ def load_trained(folder: RunFolder) -> Trained:
         state = checkpoints.best(like).state
     finally:
         checkpoints.close()
-    return Trained(network, jax.device_put(state), facts.statistics, facts.classes, dims, 2**config.model.depth)
+    return Trained(network, jax.device_put(state), facts, 2**config.model.depth)
 
 
 def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Probabilities:
@@ -142,16 +136,16 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
         raise DatasetError(f"{path}: there is no such file")
     values = read_image(path)
     dims, channels = values.ndim - 1, values.shape[-1]
-    wanted = trained.statistics.mean.size
-    if dims != trained.spatial_dims:
+    facts, wanted = trained.facts, trained.facts.channels
+    if dims != facts.spatial_dims:
         raise DatasetError(
-            f"{path}: has {dims} spatial axes, and the run was trained on images of {trained.spatial_dims}"
+            f"{path}: has {dims} spatial axes, and the run was trained on images of {facts.spatial_dims}"
         )
     if channels != wanted:
         raise DatasetError(
             f"{path}: has {_channels(channels)}, and the run was trained on images of {wanted}; convert it"
         )
-    standardised = trained.statistics.standardise(to_unit_range(values))
+    standardised = facts.statistics.standardise(to_unit_range(values, white=facts.white))
 
     def predict(window: npt.NDArray[np.float32]) -> jax.Array:
         return _predict(trained.state, jnp.asarray(window[None]), network=trained.network)[0]
@@ -159,48 +153,11 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
     return predict_tiled(predict, standardised, tile=tile, overlap=overlap, multiple=trained.multiple)
 
 
-def write_prediction(folder: Path, path: Path, probabilities: Probabilities) -> list[Path]:
-    """Writes mask and probability of an image in the format that goes with its own.
-
-    Args:
-        folder: to write to.
-        path: the image's.
-        probabilities: as returned by `predict_file`.
-
-    Returns:
-        The two files.
-
-    Raises:
-        ValueError: they cannot be written.
-    """
-    mask = predicted_classes(probabilities).astype(np.uint8)
-    two = probabilities.shape[-1] == 1
-    probability = probabilities[..., 0] if two else probabilities
-    nifti = path.name.lower().endswith(NIFTI_SUFFIXES)
-    suffixes = (".nii.gz", ".nii.gz") if nifti else (".png", ".tif")
-    files = [
-        folder / f"{stem(path)}_{kind}{suffix}" for kind, suffix in zip(("mask", "probability"), suffixes, strict=True)
-    ]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if nifti:
-            affine = nibabel.load(path).affine  # type: ignore[attr-defined]
-            nibabel.save(nibabel.Nifti1Image(mask, affine), files[0])
-            nibabel.save(nibabel.Nifti1Image(probability, affine), files[1])
-        else:
-            PIL.Image.fromarray(mask * 255 if two else mask).save(files[0])
-            pages = probability if two else np.moveaxis(probability, -1, 0)
-            tifffile.imwrite(files[1], pages, photometric="minisblack")
-    except OSError as error:
-        raise ValueError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
-    return files
-
-
 def _predict_all(settings: Prediction) -> int:
     folder = RunFolder(settings.run)
     output = settings.output or folder.predictions
     trained = load_trained(folder)
-    tile = _TILES[trained.spatial_dims] if settings.tile is None else settings.tile
+    tile = _TILES[trained.facts.spatial_dims] if settings.tile is None else settings.tile
     overlap = tile // _OVERLAP if settings.overlap is None else settings.overlap
     check_tiles(tile, overlap, trained.multiple)
     status = 0
@@ -214,14 +171,23 @@ def _predict_all(settings: Prediction) -> int:
                     f"{path}: has the name of {other}, whose prediction it would replace; give another --output"
                 )
             probabilities = predict_file(trained, path, tile=tile, overlap=overlap)
-            mask, _ = write_prediction(output, path, probabilities)
+            mask, _ = write_prediction(output, path, probabilities, colours=trained.facts.class_colours)
         except ValueError as error:
             status = fail(error)
             continue
-        foreground = float((predicted_classes(probabilities) != 0).mean())
+        shares = _shares(predicted_classes(probabilities), trained.facts.class_names)
         size = " x ".join(map(str, probabilities.shape[:-1]))
-        print(f"{path}: {size}, foreground {foreground:.1%}, {time.perf_counter() - started:.1f} s, {mask}", flush=True)
+        print(f"{path}: {size}, {shares}, {time.perf_counter() - started:.1f} s, {mask}", flush=True)
     return status
+
+
+def _shares(classes: npt.NDArray[np.int32], names: Sequence[str]) -> str:
+    """The share of the foreground, or of several classes those that are most of it."""
+    parts = np.bincount(classes.ravel(), minlength=len(names)) / classes.size
+    if len(names) == 2:
+        return f"foreground {parts[1]:.1%}"
+    largest = [number for number in np.argsort(-parts, kind="stable")[:_SHARES] if parts[number]]
+    return ", ".join(f"{names[number]} {parts[number]:.1%}" for number in largest)
 
 
 def _channels(count: int) -> str:

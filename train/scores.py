@@ -49,6 +49,16 @@ class Score(NamedTuple):
         names = class_names if self.kind == "overlap" else class_names[1:]
         return [(name, self._replace(name=f"{self.of_class} {name}")) for name in names]
 
+    def shown(self, value: float, more: int = 0, sign: str = "") -> str:
+        """A value of the score as tables have it, without the minus of what is rounded to zero.
+
+        Args:
+            value: of one image, a mean or a difference.
+            more: digits beside those of the score.
+            sign: "+" to have one before positive values too.
+        """
+        return f"{value:{sign}z.{self.digits + more}f}"
+
 
 SCORES = (
     Score("mIoU", metrics.iou_from_confusion, True, 3, "overlap", of_class="IoU"),

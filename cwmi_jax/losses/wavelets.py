@@ -1,5 +1,7 @@
 """Losses of the oriented bands of the steerable pyramid, beside `cwmi_jax.cwmi_loss`."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -27,6 +29,7 @@ def bounded_cwmi(
     activation: str = "softmax",
     where: ArrayLike | None = None,
     spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
     reduction: str = "mean",
 ) -> jax.Array:
@@ -51,6 +54,7 @@ def bounded_cwmi(
         ce_weight: of the logarithm; 0 leaves the information alone.
         class_weights: in the cross entropy, as for `cwmi_jax.cwmi_loss`.
         complex_valued: complex bands, or their real parts.
+        spacing: see `cwmi_jax.losses` and `cwmi_jax.steerable_pyramid`.
 
     Returns:
         Nats. It can be negative, and is no less than about `ce_weight log(1e-4) - log(1 / (2 noise))`.
@@ -79,6 +83,7 @@ def bounded_cwmi(
         levels=levels,
         orientations=orientations,
         spatial_dims=inputs.spatial_dims,
+        spacing=spacing,
         complex_valued=complex_valued,
         noise=noise,
     )

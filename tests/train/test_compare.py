@@ -3,12 +3,15 @@
 import dataclasses
 import json
 
+import numpy as np
+import PIL.Image
 import pytest
 
 import train.__main__
 from tests.train.reports.fake_runs import write_run
 from train import compare as module
-from train.compare import Comparison, compare, main, make_plan
+from train.compare import compare, main
+from train.plans import Comparison, make_plan
 from train.presets import PRESETS
 from train.reports.results import Part
 
@@ -131,7 +134,7 @@ def test_folds_are_the_presets_unless_they_are_given(tmp_path):
         (["--losses", ""], "got ''"),
         (["--losses", "ce,ce"], "--losses must name each one once, got 'ce,ce'"),
         (["--models", "vnet"], "--models must be of unet, attention_unet, got 'vnet'"),
-        (["--dataset", "brains"], "--dataset must be one of demo, drive, glas,"),
+        (["--dataset", "brains"], "--dataset must be one of demo, own, drive,"),
         (["--dataset", "dirve"], "got 'dirve'; did you mean drive?"),
         (["--folds", "3", "--fold", "3"], "data.fold must be all or 0 to 2 (data.folds - 1), got 3"),
         (["--fold", "first"], "--fold/--data.fold must be INT|{all}, got 'first'"),
@@ -260,12 +263,25 @@ def test_a_folder_of_other_settings_is_refused_before_anything_is_run(tmp_path, 
         len(runner.configs) == 4 and json.loads((tmp_path / "unet-ce-fold0" / "config.json").read_text())["epochs"] == 3
     )
     capsys.readouterr()
-    assert main([*arguments, "4"]) == 1
+    assert main([*arguments, "2"]) == 1
     assert capsys.readouterr().err == (
-        f"error: {tmp_path}/unet-ce-fold0 holds a run with other settings: epochs is 4 and not 3; give another --output\n"
+        f"error: {tmp_path}/unet-ce-fold0 holds a run with other settings: epochs is 2 and not 3; give another --output\n"
     )
     assert main([*arguments, "3", "--log-steps", "7", "--data.workers", "0"]) == 0
     assert len(runner.configs) == 4
+
+
+def test_more_epochs_make_every_run_longer(tmp_path, monkeypatch):
+    runner = Runner()
+    monkeypatch.setattr(module, "run_in_process", runner)
+    monkeypatch.setattr(module, "_open_data", lambda config: None)
+    arguments = ["--folds", "2", "--losses", "ce,dice", "--output", str(tmp_path), "--epochs"]
+    assert main([*arguments, "3"]) == 0
+    longer = Runner(**{name.replace("-", "_"): 1 for name in runner.names})
+    monkeypatch.setattr(module, "run_in_process", longer)
+    assert main([*arguments, "4"]) == 1
+    assert [config.epochs for config in longer.configs] == [4] * 4
+    assert "| dice | unet | - |" in (tmp_path / "table.md").read_text()
 
 
 def test_data_that_cannot_be_opened_stop_it_at_once(tmp_path, capsys, monkeypatch):
@@ -274,6 +290,17 @@ def test_data_that_cannot_be_opened_stop_it_at_once(tmp_path, capsys, monkeypatc
     arguments = ["--dataset", "drive", "--data.source", source, "--data.folder", str(tmp_path / "data")]
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 1
     assert source in capsys.readouterr().err
+
+
+def test_a_loss_for_two_classes_is_refused_before_any_other_has_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(module, "run_in_process", None)
+    for part, values in (("images", (0, 9)), ("masks", (0, 1, 2))):
+        (tmp_path / part).mkdir()
+        PIL.Image.fromarray(np.resize(np.uint8(values), (8, 8))).save(tmp_path / part / "a.png")
+    arguments = ["--dataset", "own", "--losses", "ce,abw", "--data.source", str(tmp_path)]
+    assert main([*arguments, "--data.folder", str(tmp_path / "data"), "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith("error: loss.name abw is for two classes, and folder has 3; most others")
+    assert not (tmp_path / "out").exists()
 
 
 def test_results_that_cannot_be_written_are_one_line(tmp_path, capsys):

@@ -13,12 +13,12 @@ from train.settings import flat_settings, from_json, to_json
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Config(epochs=0), "epochs must be 1 or more, got 0"),
+        (lambda: Config(epochs=-1), "epochs must be 1 or more, or 0 to have it chosen, got -1"),
         (lambda: Config(output=""), "output must be a folder, got ''"),
         (lambda: Config(seed=-1), "seed must be 0 or more, got -1"),
-        (lambda: Config(batch_size=0), "batch_size must be 1 or more, got 0"),
+        (lambda: Config(batch_size=-1), "batch_size must be 1 or more, or 0 to have it chosen, got -1"),
         (lambda: Config(epoch_steps=-1), "epoch_steps must be 0 or more"),
-        (lambda: Config(validate_epochs=0), "validate_epochs must be 1 or more"),
+        (lambda: Config(validate_epochs=-1), "validate_epochs must be 1 or more"),
         (lambda: Config(log_steps=0), "log_steps must be 1 or more"),
         (lambda: Config(panels=-1), "panels must be 0 or more"),
         (
@@ -39,8 +39,8 @@ from train.settings import flat_settings, from_json, to_json
         (lambda: DataConfig(gap=2), "data.gap must be 0 unless data.blocks is set, got 2"),
         (lambda: DataConfig(workers=-1), "data.workers must be 0 or more"),
         (lambda: DataConfig(prefetch=0), "data.prefetch must be 1 or more"),
-        (lambda: ModelConfig(width=0), "model.width must be 1 or more"),
-        (lambda: ModelConfig(depth=0), "model.depth must be 1 or more"),
+        (lambda: ModelConfig(width=-1), "model.width must be 1 or more"),
+        (lambda: ModelConfig(depth=-1), "model.depth must be 1 or more"),
         (lambda: ModelConfig(norm="group", width=12), "model.groups must be a divisor of model.width 12, got 8"),
         (lambda: LossConfig(name="cwm"), "loss.name must be one of ce, .*cwmi.*, got 'cwm'"),
         (lambda: LossConfig(options={"gamma": 2}), "loss.options must be of levels, .* for cwmi, got 'gamma'"),
@@ -97,7 +97,7 @@ def test_a_config_comes_back_from_json():
     [
         ({"epoch": 3}, "unknown setting epoch; known: output, seed"),
         ({"data": {"crop": 3}}, "unknown setting data.crop; known: dataset, "),
-        ({"model": {"width": 0}}, "model.width must be 1 or more, got 0"),
+        ({"model": {"width": -1}}, "model.width must be 1 or more, or 0 to have it chosen, got -1"),
     ],
 )
 def test_json_of_other_settings_is_refused(change, message):
@@ -110,6 +110,19 @@ def test_json_of_other_settings_is_refused(change, message):
 )
 def test_compiled_programs_are_kept_beside_the_data_unless_told_otherwise(given, folder):
     assert Config(compilation_cache=given, data=DataConfig(folder="mine")).program_folder == folder
+
+
+@pytest.mark.parametrize(
+    ("dataset", "source", "title"),
+    [
+        ("drive", "/lab/downloads", "drive"),
+        ("folder", "/lab/vessels", "vessels"),
+        ("folder", "vessels/", "vessels"),
+        ("folder", "", "folder"),
+    ],
+)
+def test_ones_own_data_are_called_by_their_folder(dataset, source, title):
+    assert DataConfig(dataset=dataset, source=source).title == title
 
 
 def test_settings_have_dotted_names():

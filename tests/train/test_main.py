@@ -234,7 +234,7 @@ def test_a_finished_run_is_read_from_any_folder_and_without_its_source(home, tmp
         (tmp_path / "other").mkdir()
         monkeypatch.chdir(tmp_path / "other")
         assert evaluate.main(["../run"]) == 0
-    assert "test: 5 images of folder" in capsys.readouterr().out
+    assert "test: 5 images of mine" in capsys.readouterr().out
     assert kept_in == [given or f"{tmp_path}/data/compiled"] * 2
     assert jax.config.jax_compilation_cache_dir == given
 
@@ -344,7 +344,7 @@ def test_help_of_a_preset_explains_every_setting(capsys):
         ("--data.augmentation.crop", "pixels along each axis"),
         ("--model.name {unet,attention_unet}", "(default: unet)"),
         ("--loss.options", "settings of the loss that differ from its defaults"),
-        ("--epochs INT", "passes over the training images. (default: 50)"),
+        ("--epochs INT", "passes over the training images; 0 for a number that is chosen from the images"),
         ("--compilation-cache STR", "folder where compiled programs are kept for later runs"),
     ):
         assert flag in said and words in said
@@ -371,8 +371,8 @@ def test_help_answers_before_jax_is_loaded():
         (["drive", "--model.name", "vnet"], "--model.name must be one of 'unet', 'attention_unet', got 'vnet'"),
         (["drive", "--epochs", "many"], "--epochs must be a whole number, got 'many'"),
         (["drive", "--loss.options", "levels"], "--loss.options must be names and values in turn"),
-        (["--epochs", "3"], "PRESET must come before --epochs: one of demo, drive,"),
-        ([], "PRESET must be one of demo, drive,"),
+        (["--epochs", "3"], "PRESET must come before --epochs: one of demo, own, drive,"),
+        ([], "PRESET must be one of demo, own, drive,"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_and_status_2(arguments, words, capsys):

@@ -44,7 +44,7 @@ class Augmentation:
 
     Attributes:
         crop: pixels along each axis of a part taken at random, such as `512 512`; nothing for whole images. A smaller
-            image is padded.
+            image is padded. `0` for a size that is chosen from the images.
         flips: turn each axis around, half of the time.
         rot90: rotate by a multiple of 90 degrees in the last two axes; they must have the same length.
         elastic_pixels: pixels, standard deviation of the random displacements of an elastic deformation; 0 for none.
@@ -59,9 +59,10 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         """Raises ValueError for a setting out of range, or a rotation of a crop that is not square."""
-        if self.crop and (len(self.crop) not in (2, 3) or min(self.crop) < 1):
-            raise ValueError(f"augmentation.crop must be 2 or 3 lengths of 1 or more, or none, got {self.crop}")
-        if self.rot90 and self.crop:
+        chosen = self.crop == (0,)
+        if self.crop and not chosen and (len(self.crop) not in (2, 3) or min(self.crop) < 1):
+            raise ValueError(f"augmentation.crop must be 2 or 3 lengths of 1 or more, none, or 0, got {self.crop}")
+        if self.rot90 and self.crop and not chosen:
             check_square(self.crop)
         if not 0 <= self.elastic_pixels < np.inf:
             raise ValueError(f"augmentation.elastic_pixels must be 0 or more, got {self.elastic_pixels}")

@@ -51,7 +51,7 @@ def read_splits(path: Path) -> list[Parts]:
 
 def _from_json(path: Path) -> list[Parts]:
     read = json.loads(path.read_text(encoding="utf-8"))
-    folds = []
+    folds: list[Parts] = []
     for parts in [read] if isinstance(read, dict) else read:
         named = {_PARTS[part]: [stem(Path(str(name))) for name in names] for part, names in parts.items()}
         if "test" not in named:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from train.atomic_files import written_whole
 
 Array = npt.NDArray[Any]
-MapFunction = Callable[[Array], Array]
+MapFunction = Callable[..., Array]
 
 
 class WeightMapCache:

@@ -236,9 +236,17 @@ def full_scale(dtype: npt.DTypeLike) -> int:
     return int(np.iinfo(kind).max) if np.issubdtype(kind, np.integer) else 1
 
 
-def to_unit_range(image: npt.NDArray[np.uint8 | np.uint16 | np.float32]) -> npt.NDArray[np.float32]:
-    """An image as `read_image` returns it, as float32 from 0 to 1."""
-    return np.asarray(image, np.float32) / np.float32(full_scale(image.dtype))
+def to_unit_range(
+    image: npt.NDArray[np.uint8 | np.uint16 | np.float32], *, white: int | None = None
+) -> npt.NDArray[np.float32]:
+    """An image as `read_image` returns it, as float32 from 0 to 1.
+
+    Args:
+        image: `[*shape, channels]`.
+        white: What stands for 1 in 16 bits; None for their greatest number.
+    """
+    scale = white if white and image.dtype == np.uint16 else full_scale(image.dtype)
+    return np.asarray(image, np.float32) / np.float32(scale)
 
 
 def describe_values(values: npt.NDArray[np.integer]) -> str:

@@ -80,9 +80,9 @@ class SegmentationDataset:
         self.original_splits: tuple[str, ...] = tuple(self.facts["original_splits"])
         complete = json.loads((path / _COMPLETE).read_text())
         self.checksum: int = complete["checksum"]
-        self.images = tuple(
-            ImageFacts(*(value if value is None else tuple(value) for value in values)) for values in complete["images"]
-        )
+        # JSON has lists for tuples.
+        lists: list[list[Any]] = complete["images"]
+        self.images = tuple(ImageFacts(*(value and tuple(value) for value in values)) for values in lists)
         self._examples = _source(builder)
 
     def __reduce__(self) -> tuple[type["SegmentationDataset"], tuple[pathlib.Path]]:
@@ -228,7 +228,7 @@ def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path,
     found = [path for path in found if facts(path)["reading"] == wanted]
     if not found:
         raise DatasetError(
-            f"{builder_class.name} is not prepared in {home.parent}; run\n"
+            f"{builder_class.name} is not prepared in {home.parent}; give --data.source FOLDER, or run\n"
             f"  python -m train.prepare {builder_class.name} --source FOLDER\n{builder_class.about()}"
         )
     sources = sorted({facts(path)["source"] for path in found})

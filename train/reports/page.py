@@ -1,7 +1,7 @@
 """The comparison as one HTML page that needs no other file: for a browser, a phone, or a printer."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from train.config import data_title
+from train.reports.charts import chart
 from train.reports.results import Part, Row, own_settings, shared_settings
 from train.reports.significance import LEVEL
 from train.reports.tables import (
@@ -18,8 +20,8 @@ from train.reports.tables import (
     differences,
     failures,
     is_best,
+    label,
     note,
-    over_folds,
     part_name,
     scores_of,
     seconds,
@@ -57,7 +59,7 @@ def page(rows: Sequence[Row], command: str = "") -> str:
     table_1, further = scores_of(rows, TABLE_1), scores_of(rows, FURTHER)
     losses = list(dict.fromkeys(row.loss for row in rows))
     models = [_NETWORKS.get(model, model) for model in dict.fromkeys(row.model for row in rows)]
-    dataset = shared.get("data.dataset", "")
+    dataset = _data_title(rows)
     seeds = len({part.seed for row in rows for part in row.parts})
     fewest = min((found.test.n for found in tests), default=FEW_IMAGES)
     return _TEMPLATES.get_template("page.html").render(
@@ -71,7 +73,7 @@ def page(rows: Sequence[Row], command: str = "") -> str:
         further_lines=_score_lines(rows, further),
         class_header=["class", "loss", "network", "images", *(score.of_class for score in BY_CLASS)],
         class_lines=_class_lines(rows),
-        charts=[chart for column in table_1 if (chart := _chart(rows, column))],
+        charts=[drawn for column in table_1 if (drawn := chart(rows, column))],
         fold_header=_fold_header([*table_1, *further]),
         fold_lines=_fold_lines(rows, [*table_1, *further]),
         verdicts=_verdicts(tests),
@@ -87,9 +89,10 @@ def page(rows: Sequence[Row], command: str = "") -> str:
     )
 
 
-def _label(row: Row, rows: Iterable[Row]) -> str:
-    """Short name of a row: its loss, and its network where there are several."""
-    return row.loss if len({other.model for other in rows}) == 1 else f"{row.loss} {row.model}"
+def _data_title(rows: Sequence[Row]) -> str:
+    """The data by their name; where they have moved since, by that of the first run."""
+    settings = next((run.settings for row in rows for run in row.runs.values()), {})
+    return data_title(settings.get("data.dataset", "no data"), settings.get("data.source", ""))
 
 
 def _score_lines(rows: Sequence[Row], columns: Sequence[Score]) -> list[dict[str, Any]]:
@@ -125,48 +128,11 @@ def _fold_lines(rows: Sequence[Row], columns: Sequence[Score]) -> list[list[str]
             run = row.runs.get(part)
             values = ["-"] * (len(columns) + 3)
             if run is not None:
-                values = [f"{run.result['mean'][column.name]:.{column.digits}f}" for column in columns]
+                values = [column.shown(run.result["mean"][column.name]) for column in columns]
                 took = run.result["seconds"]
                 values += ["-" if took is None else f"{took:.0f}", str(run.result["best_epoch"]), str(len(run.images))]
             lines.append([row.loss, row.model, str(part.seed), str(part.fold), *values])
     return lines
-
-
-def _chart(rows: Sequence[Row], column: Score) -> dict[str, Any] | None:
-    """Rings for folds and a bar for their mean, a line for each row; better is right."""
-    values = {row.name: [run.result["mean"][column.name] for run in row.runs.values()] for row in rows}
-    finite = [value for of_row in values.values() for value in of_row if np.isfinite(value)]
-    if not finite:
-        return None
-    low, high = min(finite), max(finite)
-    longest = max(len(_label(row, rows)) for row in rows)
-    left, line = 24 + 6.3 * longest, 22
-    right = max(310.0, left + 120)
-
-    def place(value: float) -> str:
-        along = (value - low) / (high - low) if high > low else 0.5
-        return f"{left + (right - left) * (along if column.higher else 1 - along):.1f}"
-
-    lines = []
-    for number, row in enumerate(rows):
-        mean = over_folds(row, column)
-        lines.append(
-            {
-                "label": _label(row, rows),
-                "y": 38 + line * number,
-                "rings": [place(value) for value in values[row.name] if np.isfinite(value)],
-                "bar": place(mean[0]) if mean and np.isfinite(mean[0]) else None,
-            }
-        )
-    ends = (low, high) if column.higher else (high, low)
-    return {
-        "column": column,
-        "left": left,
-        "right": right,
-        "bottom": 30 + line * len(rows),
-        "lines": lines,
-        "ends": [f"{end:.{column.digits}f}" for end in ends],
-    }
 
 
 def verdict(found: Difference) -> str:
@@ -191,7 +157,7 @@ def _verdicts(tests: Sequence[Difference]) -> list[dict[str, Any]]:
             if names:
                 strong = said in ("better", "worse")
                 parts.append({"said": said, "names": _and(names), "strong": strong, "why": why.get(said, "")})
-        sentences.append({"label": _label(own[0].row, rows), "reference": own[0].reference.loss, "parts": parts})
+        sentences.append({"label": label(own[0].row, rows), "reference": own[0].reference.loss, "parts": parts})
     return sentences
 
 
@@ -203,13 +169,13 @@ def _test_lines(tests: Sequence[Difference]) -> list[list[str]]:
     rows = [found.row for found in tests]
     lines = []
     for found in tests:
-        digits, test = found.column.digits + 1, found.test
+        column, test = found.column, found.test
         lines.append(
             [
-                f"{_label(found.row, rows)} against {found.reference.loss}",
-                found.column.heading,
-                f"{test.difference:+.{digits}f}",
-                "-" if np.isnan(test.p) else f"{test.low:+.{digits}f} to {test.high:+.{digits}f}",
+                f"{label(found.row, rows)} against {found.reference.loss}",
+                column.heading,
+                column.shown(test.difference, 1, "+"),
+                "-" if np.isnan(test.p) else f"{column.shown(test.low, 1, '+')} to {column.shown(test.high, 1, '+')}",
                 str(test.n),
                 _p(test.p),
                 _p(found.corrected),
@@ -272,8 +238,8 @@ def _examples(rows: Sequence[Row]) -> list[dict[str, Any]]:
             scores = run.images.get(name, {})
             figures.append(
                 {
-                    "label": _label(row, rows),
-                    "scores": ", ".join(f"{c.name} {scores[c.name]:.{c.digits}f}" for c in TABLE_1 if c.name in scores),
+                    "label": label(row, rows),
+                    "scores": ", ".join(f"{c.name} {c.shown(scores[c.name])}" for c in TABLE_1 if c.name in scores),
                     "content": base64.b64encode(run.key.folder.panels()[name].read_bytes()).decode(),
                 }
             )
@@ -286,7 +252,7 @@ def _own_settings(rows: Sequence[Row], shared: Mapping[str, Any]) -> list[tuple[
     for row in rows:
         own = {name: value for name, value in own_settings(row, shared).items() if name != "loss.name" and value != {}}
         if own:
-            lines.append((_label(row, rows), ", ".join(f"{name} {_plain(value)}" for name, value in own.items())))
+            lines.append((label(row, rows), ", ".join(f"{name} {_plain(value)}" for name, value in own.items())))
     return lines
 
 

@@ -6,7 +6,7 @@ deviation over the folds, and over the seeds where there are several.
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,6 +35,11 @@ class Difference(NamedTuple):
     column: Score
     test: PairedTest
     corrected: float
+
+
+def label(row: Row, rows: Iterable[Row]) -> str:
+    """Short name of a row: its loss, and its network where there are several."""
+    return row.loss if len({other.model for other in rows}) == 1 else f"{row.loss} {row.model}"
 
 
 def class_names(rows: Sequence[Row]) -> list[str]:
@@ -102,7 +107,7 @@ def cell(row: Row, column: Score) -> str:
     score = over_folds(row, column)
     if score is None:
         return "-"
-    mean, deviation = (f"{value:.{column.digits}f}" for value in score)
+    mean, deviation = (column.shown(value) for value in score)
     return mean if np.isnan(score[1]) else f"{mean} ± {deviation}"
 
 
@@ -132,6 +137,7 @@ def note(rows: Sequence[Row]) -> str:
     seeds = len({part.seed for part in parts})
     folds = len({part.fold for part in parts})
     images = {name for row in rows for run in row.runs.values() for name in run.images}
+    bits = "VI in bits, " if "VI" in [score.name for score in scores_of(rows)] else ""
     units = {run.result.get("length_unit", "pixels") for row in rows for run in row.runs.values()}
     over = f"over {folds} folds" if folds > 1 else f"of fold {parts[0].fold} alone"
     if seeds > 1:
@@ -141,7 +147,7 @@ def note(rows: Sequence[Row]) -> str:
     spread = "Mean ± sample standard deviation" if len(parts) > 1 else "Mean"
     return (
         f"{spread} {over} ({len(images)} test images). ↑ more is better, ↓ less is better; "
-        f"best in bold. VI in bits, HD (modified Hausdorff) in {' or '.join(sorted(units))}. "
+        f"best in bold. {bits}HD (modified Hausdorff) in {' or '.join(sorted(units))}. "
         "Seconds: training of one fold."
     )
 

@@ -125,7 +125,7 @@ def evaluate_run(
         output.write_result(result)
     except OSError as error:
         raise RunError(f"cannot write the results to {output}: {error.strerror or error}") from error
-    print(score_table(result), flush=True)
+    print(score_table({**result, "dataset": config.data.title}), flush=True)
     return result
 
 
@@ -140,7 +140,7 @@ def score_table(result: Mapping[str, Any]) -> str:
     columns = {score: score.by_class([*images_with]) for score in BY_CLASS if images_with}
     apart = {column.name for of_score in columns.values() for _, column in of_score}
     overall = [name for name in result["mean"] if name not in apart]
-    lines = [f"  {name:12}{result['mean'][name]:10.4f} +- {result['deviation'][name]:.4f}" for name in overall]
+    lines = [f"  {name:12}{result['mean'][name]:z10.4f} +- {result['deviation'][name]:.4f}" for name in overall]
     if images_with:
         widest = max(map(len, images_with))
         lines.append(f"  {'class':{widest}} images" + "".join(f"{score.of_class:>13}" for score in columns))
@@ -207,7 +207,7 @@ def _draw(setup: Setup, state: TrainState, indices: npt.NDArray[np.int64], outpu
     if not config.panels:
         return
     batch = panel_batch(setup, indices)
-    title = f"{config.data.dataset}, {config.model.name}, {config.loss.name}, fold {config.data.fold}, {epoch}"
+    title = f"{config.data.title}, {config.model.name}, {config.loss.name}, fold {config.data.fold}, {epoch}"
     on_device = jax.device_put(state)
     for place, name in enumerate(batch.names):
         output.write_panel(name, panels_of(on_device, one_of(batch, place), setup, setup.phases[-1], title=title))

@@ -32,7 +32,7 @@ import PIL.Image
 from train.atomic_files import locked, write_json, written_whole
 from train.config import Config
 from train.runs.data_facts import DataFacts
-from train.settings import differing, flat_settings, from_json, to_json
+from train.settings import flat_settings, from_json, to_json
 
 # For a process that was told to stop, and still saves.
 _PATIENCE_SECONDS = 30
@@ -119,6 +119,10 @@ class ResultFolder:
         """Writes the means, when everything else is there."""
         write_json(self.path / _RESULT, result)
 
+    def forget_result(self) -> None:
+        """Removes the means, which are those of another network from now on."""
+        (self.path / _RESULT).unlink(missing_ok=True)
+
     def read_result(self) -> dict[str, Any]:
         """The means.
 
@@ -167,16 +171,34 @@ class RunFolder(ResultFolder):
         """Whether a run has begun here."""
         return (self.path / _CONFIG).is_file()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a run has something to lose here: a step that was logged, a checkpoint or a result."""
+        logged = self.log.is_file() and self.log.stat().st_size > 0
+        saved = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        return self.is_run and (logged or saved or self.is_complete)
+
+    @property
+    def latest_step(self) -> int:
+        """That of the newest checkpoint; 0 without one."""
+        steps = [int(path.name) for path in self.checkpoints.glob("*") if path.name.isdigit()]
+        return max(steps, default=0)
+
     def begin(self, config: Config, split: Mapping[str, Any], facts: DataFacts) -> None:
-        """Writes what a run is known by.
+        """Writes what a run is known by, in place of what one that never took a step left.
 
         Args:
             config: its settings.
             split: part -> name of each of its images -> index.
             facts: what is known of its data.
         """
+        (self.path / _CONFIG).unlink(missing_ok=True)
         write_json(self.path / _SPLIT, split)
         write_json(self.path / _FACTS, facts.to_json())
+        self.write_config(config)
+
+    def write_config(self, config: Config) -> None:
+        """Writes the settings of a run."""
         write_json(self.path / _CONFIG, to_json(config))
 
     def read_config(self) -> Config:
@@ -200,22 +222,6 @@ class RunFolder(ResultFolder):
             ValueError: as `read_config`.
         """
         return flat_settings(to_json(self.read_config()))
-
-    def check_settings(self, config: Config, remedy: str) -> None:
-        """Refuses to go on with other settings.
-
-        Args:
-            config: those of today.
-            remedy: what to do where they differ.
-
-        Raises:
-            ValueError: there is a run with other settings, or its settings cannot be read.
-        """
-        if not self.is_run:
-            return
-        changed = differing(self.read_settings(), flat_settings(to_json(config)))
-        if changed:
-            raise ValueError(f"{self} holds a run with other settings: {', '.join(changed)}; {remedy}")
 
     def read_split(self) -> dict[str, dict[str, int]]:
         """Part -> name of each of its images -> index.

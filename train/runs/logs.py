@@ -31,9 +31,7 @@ class Logs:
         self._file: TextIO | None = None
         if not parallel.is_first():
             return
-        kept = [line for line in read_metrics(folder) if line["step"] <= step]
-        with written_whole(folder.log) as partial:
-            partial.write_text("".join(f"{json.dumps(line)}\n" for line in kept), encoding="utf-8")
+        _write_lines(folder, [line for line in read_metrics(folder) if line["step"] <= step])
         folder.tensorboard.mkdir(exist_ok=True)
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{step}"
         # Not SummaryWriter: it writes in a thread, and once that has failed, on a full disk say, it waits forever.
@@ -74,6 +72,23 @@ class Logs:
         for opened in (self._file, self._board):
             with contextlib.suppress(OSError):
                 opened.close()
+
+
+def add_line(folder: RunFolder, step: int, epoch: int, values: dict[str, float]) -> None:
+    """Adds a line to the log of a run that is not being trained.
+
+    Args:
+        folder: the run's.
+        step: batches seen.
+        epoch: counted from 1.
+        values: name -> scalar.
+    """
+    _write_lines(folder, [*read_metrics(folder), {"step": step, "epoch": epoch, **values}])
+
+
+def _write_lines(folder: RunFolder, lines: list[dict[str, Any]]) -> None:
+    with written_whole(folder.log) as partial:
+        partial.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
 
 
 def read_metrics(folder: RunFolder) -> Iterator[dict[str, Any]]:

@@ -99,7 +99,7 @@ class _Loop:
     def go(self, stop: StopSignals) -> None:
         config, setup = self.setup.config, self.setup
         total = config.epochs * setup.epoch_steps
-        name = f"{config.data.dataset} {config.model.name} {config.loss.name} fold {config.data.fold}"
+        name = f"{config.data.title} {config.model.name} {config.loss.name} fold {config.data.fold}"
         with ProgressBar(name, total, config.log_steps, self.step) as bar:
             while self.step < total:
                 epoch, within = divmod(self.step, setup.epoch_steps)

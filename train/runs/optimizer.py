@@ -5,6 +5,8 @@ import optax
 
 from train.config import OptimizerConfig
 
+_ROUNDING = 1e-5
+
 
 def learning_rate(config: OptimizerConfig, epochs: int, epoch_steps: int) -> optax.Schedule:
     """The learning rate at each step.
@@ -35,6 +37,21 @@ def learning_rate(config: OptimizerConfig, epochs: int, epoch_steps: int) -> opt
         return falling
     rising = optax.linear_schedule(0.0, config.learning_rate, warmup)
     return optax.join_schedules([rising, falling], [warmup])
+
+
+def longer_in_words(config: OptimizerConfig, epochs: tuple[int, int], epoch_steps: int, step: int) -> str:
+    """What becomes of the learning rate when a run gets more epochs.
+
+    Args:
+        config: schedule and its settings.
+        epochs: how many the run had, and has.
+        epoch_steps: batches in an epoch.
+        step: batches seen so far.
+    """
+    before, after = (learning_rate(config, count, epoch_steps) for count in epochs)
+    was, will = float(before(max(step - 1, 0))), float(after(step))
+    change = f"rises again, from {was:.3g} to {will:.3g}" if will > was * (1 + _ROUNDING) else f"goes on at {will:.3g}"
+    return f"the learning rate {change}, as in a run that had {epochs[1]} from the start"
 
 
 def create_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.GradientTransformation:

@@ -68,9 +68,17 @@ def panels_of(state: TrainState, batch: Batch, setup: Setup, phase: Phase, *, ti
             continue
         arrays = step_arrays(one_of(batch, place), phase.maps)
         probability, gradient = _inspect(state, arrays, network=setup.network, loss=phase.loss)
-        image = setup.statistics.restore(batch.images[place])
-        of_image = (image, batch.labels[place], batch.where[place], np.asarray(probability)[0], np.asarray(gradient)[0])
-        rows.append(Shown(name, *(array[unpadded(batch, place)] for array in of_image)))
+        itself = unpadded(batch, place)
+        rows.append(
+            Shown(
+                name,
+                setup.statistics.restore(batch.images[place][itself]),
+                batch.labels[place][itself],
+                batch.where[place][itself],
+                np.asarray(probability)[0][itself],
+                np.asarray(gradient)[0][itself],
+            )
+        )
     dataset = setup.dataset
     return draw_panels(rows, class_names=dataset.class_names, colours=dataset.class_colours, title=title)
 

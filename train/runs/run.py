@@ -22,9 +22,11 @@ def run(config: Config) -> int:
             from train.runs import parallel
             from train.runs.checkpoints import CheckpointError
             from train.runs.compilation_cache import kept_programs
+            from train.runs.continuation import taken_up
             from train.runs.evaluation import test_run
             from train.runs.folder import RunError, RunFolder
             from train.runs.loop import train_run
+            from train.runs.remarks import remarks
             from train.runs.setup import check_loss, open_folder, prepare_run
     except Interrupted as stopped:
         print(stopped, flush=True)
@@ -32,8 +34,13 @@ def run(config: Config) -> int:
     try:
         parallel.join_hosts()
         with stop_signals(parallel.process_count()) as stop, contextlib.ExitStack() as stack:
+            config = taken_up(config)
             parallel.check_batch_size(config.batch_size)
             setup = prepare_run(config)
+            # Again, for it may have been chosen.
+            parallel.check_batch_size(setup.config.batch_size)
+            for remark in remarks(config, setup):
+                print(remark, flush=True)
             check_loss(setup)
             stack.enter_context(RunFolder.of(config).held(by_this_process=parallel.is_first()))
             stack.enter_context(kept_programs(config.program_folder))

@@ -15,7 +15,10 @@ from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
 from train.datasets import Dataset, largest_shape, typical_spacing
+from train.fitting import fitted
+from train.loss_options import check_classes
 from train.runs import parallel
+from train.runs.continuation import check_settings, is_longer, lengthen
 from train.runs.data import open_data, split_of
 from train.runs.data_facts import DataFacts
 from train.runs.folder import RunError, RunFolder
@@ -78,7 +81,8 @@ def prepare_run(config: Config) -> Setup:
     if data.fold == "all":
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
-    config = dataclasses.replace(config, loss=config.loss.with_first_epochs(config.epochs))
+    check_classes(config.loss.name, dataset.classes, data.title)
+    config = fitted(config, dataset.images)
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
     if config.optimizer.accumulate > config.epochs * epoch_steps:
@@ -132,7 +136,7 @@ def check_loss(setup: Setup) -> None:
             }
             jax.eval_shape(phase.loss, logits, labels, where=where, **maps)
     except ValueError as error:
-        raise ValueError(f"loss.name {config.loss.name} does not fit {dataset.name}: {error}") from error
+        raise ValueError(f"loss.name {config.loss.name} does not fit {config.data.title}: {error}") from error
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror}") from error
 
@@ -150,17 +154,25 @@ def open_folder(setup: Setup) -> RunFolder:
     config = setup.config
     folder = RunFolder.of(config)
     folder.check_own()
-    if folder.is_run:
-        folder.check_settings(config, "give another folder with --output, or remove this one")
+    if folder.has_begun:
+        check_settings(folder, config, "give another folder with --output, or remove this one")
         _check_images(setup, folder)
-    elif parallel.is_first():
+    if parallel.is_first():
         try:
-            folder.begin(
-                _with_whole_paths(config), _split_by_name(setup), DataFacts.of(setup.dataset, setup.statistics)
-            )
+            if not folder.has_begun:
+                _begin(setup, folder)
+            elif is_longer(folder, config):
+                print(lengthen(folder, config.epochs, setup.epoch_steps), flush=True)
         except OSError as error:
             raise folder.unwritable(error) from error
     return folder
+
+
+def _begin(setup: Setup, folder: RunFolder) -> None:
+    if folder.is_run:
+        print(f"{folder}: the run there never took a step; beginning anew", flush=True)
+    facts = DataFacts.of(setup.dataset, setup.statistics)
+    folder.begin(_with_whole_paths(setup.config), _split_by_name(setup), facts)
 
 
 def _with_whole_paths(config: Config) -> Config:
@@ -195,14 +207,15 @@ def reopen_run(folder: RunFolder, *, source: Path | None = None) -> Setup:
         data = dataclasses.replace(data, source="" if source is None else str(source))
     setup = prepare_run(dataclasses.replace(config, data=data))
     _check_images(setup, folder)
-    return setup
+    # The data keep the name that they had.
+    return setup if source is not None else setup._replace(config=config)
 
 
 def _check_images(setup: Setup, folder: RunFolder) -> None:
     same = folder.read_split() == _split_by_name(setup)
     if not same or folder.read_facts().checksum != setup.dataset.checksum:
         raise RunError(
-            f"{folder} was trained on other images or masks than {setup.config.data.dataset!r} has now, or on another "
+            f"{folder} was trained on other images or masks than {setup.config.data.title!r} has now, or on another "
             "split of them; see its split.json"
         )
 

@@ -163,8 +163,8 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
     seen = confusion.sum(axis=(1, 2)) > 0
     present = (confusion.sum(axis=1) + confusion.sum(axis=2) > 0) | (classes == 2)
     scores = {"mIoU": iou_from_confusion(confusion), "mDice": dice_from_confusion(confusion)}
-    count = jnp.maximum(present.sum(axis=-1), 1)
-    means = {name: score.sum(axis=-1, where=present) / count for name, score in scores.items()}
+    number = jnp.maximum(present.sum(axis=-1), 1)
+    means = {name: score.sum(axis=-1, where=present) / number for name, score in scores.items()}
     sums = {name: jnp.where(seen, mean, 0).sum() for name, mean in means.items()}
     sums["images"] = seen.sum()
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)

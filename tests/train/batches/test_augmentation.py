@@ -172,8 +172,8 @@ def test_everything_together_is_a_function_of_the_generator_and_leaves_the_sourc
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"crop": (4,)}, r"augmentation.crop must be 2 or 3 lengths of 1 or more, or none, got \(4,\)"),
-        ({"crop": (4, 0)}, r"augmentation.crop must be 2 or 3 lengths of 1 or more, or none, got \(4, 0\)"),
+        ({"crop": (4,)}, r"augmentation.crop must be 2 or 3 lengths of 1 or more, none, or 0, got \(4,\)"),
+        ({"crop": (4, 0)}, r"augmentation.crop must be 2 or 3 lengths of 1 or more, none, or 0, got \(4, 0\)"),
         ({"crop": (4, 5), "rot90": True}, r"augmentation.rot90 needs .* got \(4, 5\); give a square augmentation.crop"),
         ({"elastic_pixels": -1}, "augmentation.elastic_pixels must be 0 or more, got -1"),
         ({"elastic_pixels": float("nan")}, "augmentation.elastic_pixels must be 0 or more, got nan"),

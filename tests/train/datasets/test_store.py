@@ -150,7 +150,10 @@ def test_damaged_data_are_found_and_written_again(source, data, damage):
         file.write_bytes(file.read_bytes()[:-5])
     else:
         file.unlink()
-    with pytest.raises(DatasetError, match=r"folder is not prepared in .*data; run\n  python -m train\.prepare folder"):
+    with pytest.raises(
+        DatasetError,
+        match=r"folder is not prepared in .*; give --data\.source FOLDER, or run\n  python -m train\.prepare folder",
+    ):
         open_dataset("folder", data_dir=data)
     assert prepare("folder", data_dir=data, source=source) == path
     assert values(open_dataset("folder", data_dir=data)) == {"a": 0.2, "b": 0.0, "c": 0.4}
@@ -228,7 +231,7 @@ def test_nothing_prepared_shows_the_command_and_the_layout(data):
         open_dataset("drive", data_dir=data)
     lines = str(raised.value).splitlines()
     assert lines[:3] == [
-        f"drive is not prepared in {data}; run",
+        f"drive is not prepared in {data}; give --data.source FOLDER, or run",
         "  python -m train.prepare drive --source FOLDER",
         "expected:",
     ]

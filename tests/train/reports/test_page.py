@@ -1,12 +1,13 @@
 """The page: whole, self-contained, and right in what it says."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from tests.train.reports.fake_runs import config_of, rows_of, write_run
+from tests.train.reports.fake_runs import config_of, rows_of, rows_of_classes, write_run
 from train.config import OptimizerConfig
 from train.reports.page import examples, page
 from train.reports.results import Part, RunKey, read_rows
@@ -93,6 +94,35 @@ def test_a_failed_run_is_told_first(tmp_path):
 def test_a_page_of_failures_alone_is_whole(tmp_path):
     text = text_of(page(rows_of(tmp_path, {("unet", "ce"): [[0.5]]}, failed=[("ce", 0)])))
     assert "The runs have no panels of the same images." in text
+
+
+def test_each_class_has_its_scores(tmp_path):
+    rows = rows_of_classes(tmp_path)
+    text = text_of(page(rows))
+    assert "By class Over the images that have the class" in text
+    assert "pole cwmi unet 3 0.600 ± 0.000" in text and "bus ce unet 1 0.800" in text
+    assert " VI " not in text.partition("Settings of all runs")[0]
+
+
+def test_of_two_classes_none_has_scores_of_its_own(rows):
+    assert "By class" not in text_of(page(rows))
+
+
+def test_ones_own_data_are_called_by_their_folder(tmp_path):
+    keys = []
+    for loss in ("ce", "dice"):
+        keys.append(RunKey("unet", loss, Part(0, 0), RunFolder(tmp_path / loss)))
+        config = config_of(keys[-1].folder, loss)
+        data = dataclasses.replace(config.data, dataset="folder", source=f"/lab/{loss}/vessels")
+        write_run(dataclasses.replace(config, data=data), {"mIoU": [0.5]})
+    html = page(read_rows(keys, {}))
+    assert "<title>2 losses on vessels</title>" in html
+
+
+def test_no_difference_has_no_sign_of_its_own(tmp_path):
+    ari = [{"ARI": [-0.0002, 0.0001]}], [{"ARI": [-0.0004, -0.0001]}]
+    text = text_of(page(rows_of(tmp_path, {("unet", "ce"): ari[0], ("unet", "dice"): ari[1]})))
+    assert "0.000" in text and "-0.000 " not in text
 
 
 def test_two_networks_are_told_apart(tmp_path):

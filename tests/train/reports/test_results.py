@@ -119,7 +119,7 @@ def test_other_test_images_are_refused(tmp_path):
         ),
         ("result.json", '"model"', '"modell"', "cannot read the result in .*a: KeyError: 'model'"),
         ("result.json", "{", "", "cannot read the result in .*a: "),
-        ("config.json", '"epochs": 50', '"epochs": 0', "cannot read .*config.json: epochs must be 1 or more, got 0"),
+        ("config.json", '"epochs": 50', '"epochs": -5', "cannot read .*config.json: epochs must be 1 or more, or 0"),
         ("config.json", "}", "", "cannot read .*config.json"),
     ],
 )

@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from tests.train.reports.fake_runs import config_of, rows_of, write_run
-from train.reports.results import Part, RunKey, read_rows
+from tests.train.reports.fake_runs import rows_of, rows_of_classes
+from train.reports.results import Part, read_rows
 from train.reports.tables import csv_text, differences, failures, images_csv_text, markdown, note
-from train.runs.folder import RunFolder
 
 
 def test_markdown_by_hand(tmp_path):
@@ -27,6 +26,12 @@ def test_markdown_by_hand(tmp_path):
         "Mean ± sample standard deviation over 3 folds (6 test images). ↑ more is better, ↓ less is better; best in bold. "
         "VI in bits, HD (modified Hausdorff) in pixels. Seconds: training of one fold.\n"
     )
+
+
+def test_what_is_rounded_to_nothing_has_no_minus(tmp_path):
+    rows = rows_of(tmp_path, {("unet", "ce"): [{"ARI": [-0.0004]}]})
+    assert "| 0.50 | 0.000 | 0.50 |" in markdown(rows)
+    assert "-0.0004" in csv_text(rows)
 
 
 def test_one_fold_has_no_spread(tmp_path):
@@ -116,26 +121,8 @@ def test_a_run_that_does_not_say_how_long_it_took(tmp_path):
     assert csv_text(rows).splitlines()[1].endswith(",,3,1")
 
 
-def of_classes(folder):
-    """Two losses, two folds of two images of sky, pole and bus; of the bus one image alone, and of fold 1 none."""
-    nan = math.nan
-    scores = {
-        "ce": [([0.5, 0.7], [0.2, 0.4], [0.8, nan]), ([0.6, 0.6], [0.5, 0.5], [nan, nan])],
-        "cwmi": [([0.5, 0.5], [0.6, 0.6], [0.4, nan]), ([0.5, 0.5], [0.6, nan], [nan, nan])],
-    }
-    keys = []
-    for loss, folds in scores.items():
-        for fold, (mean, pole, bus) in enumerate(folds):
-            keys.append(RunKey("unet", loss, Part(0, fold), RunFolder(folder / f"{loss}-{fold}")))
-            columns = {"mIoU": mean, "mDice": mean, "HD": mean, "IoU sky": mean, "IoU pole": pole, "IoU bus": bus}
-            columns |= {"clDice pole": pole, "clDice bus": bus}
-            counts = {"sky": 2, "pole": 2 - np.isnan(pole).sum().item(), "bus": 2 - np.isnan(bus).sum().item()}
-            write_run(config_of(keys[-1].folder, loss, fold), columns, images_with=counts)
-    return read_rows(keys, {})
-
-
 def test_scores_by_class_by_hand(tmp_path):
-    whole, _, by_class = markdown(of_classes(tmp_path)).partition("By class, over the images that have it:\n\n")
+    whole, _, by_class = markdown(rows_of_classes(tmp_path)).partition("By class, over the images that have it:\n\n")
     assert whole.startswith("| loss | network | mIoU ↑ | mDice ↑ | HD ↓ | seconds |\n")
     assert by_class == (
         "| class | loss | network | images | IoU | Dice | HD | HD95 | Betti error | clDice |\n"
@@ -150,7 +137,7 @@ def test_scores_by_class_by_hand(tmp_path):
 
 
 def test_scores_by_class_are_in_both_tables_for_programs(tmp_path):
-    rows = of_classes(tmp_path)
+    rows = rows_of_classes(tmp_path)
     runs = {(line["loss"], line["fold"]): line for line in csv.DictReader(io.StringIO(csv_text(rows)))}
     assert (runs["ce", "0"]["IoU bus"], runs["ce", "1"]["IoU bus"], runs["ce", "mean"]["IoU bus"]) == ("0.8", "", "0.8")
     assert float(runs["cwmi", "mean"]["clDice pole"]) == pytest.approx(0.6)
@@ -159,6 +146,6 @@ def test_scores_by_class_are_in_both_tables_for_programs(tmp_path):
 
 
 def test_images_without_a_class_have_no_part_in_tests(tmp_path):
-    (found,) = [d for d in differences(of_classes(tmp_path)) if d.column.name == "mIoU"]
+    (found,) = [d for d in differences(rows_of_classes(tmp_path)) if d.column.name == "mIoU"]
     assert found.test.n == 4
-    assert {d.column.name for d in differences(of_classes(tmp_path / "again"))} == {"mIoU", "mDice", "HD"}
+    assert {d.column.name for d in differences(rows_of_classes(tmp_path / "again"))} == {"mIoU", "mDice", "HD"}

@@ -301,8 +301,8 @@ def test_a_loss_that_is_not_a_number_stops_the_run(whole, tmp_path):
 
 def test_another_setting_in_the_same_folder_is_refused_by_its_name(tmp_path):
     folder = tmp_path / "run"
-    open_folder(tiny_setup(folder))
-    for settings, names in (({"seed": 3}, "seed"), ({"epochs": 4, "batch_size": 2}, "epochs, batch_size")):
+    open_folder(tiny_setup(folder)).log.write_text('{"step": 1}\n')
+    for settings, names in (({"seed": 3}, "seed"), ({"epochs": 2, "batch_size": 2}, "epochs, batch_size")):
         with pytest.raises(ValueError) as refused:
             train_tiny(folder, **settings)
         assert str(refused.value).startswith(f"{folder} holds a run with other settings: ")
@@ -314,7 +314,7 @@ def test_another_setting_in_the_same_folder_is_refused_by_its_name(tmp_path):
 
 def test_other_images_in_the_same_folder_are_refused(tmp_path):
     folder = tmp_path / "run"
-    open_folder(tiny_setup(folder))
+    open_folder(tiny_setup(folder)).log.write_text('{"step": 1}\n')
     with pytest.raises(
         RunError,
         match=r"was trained on other images or masks than 'bright' has now, or on another split of them; see its",

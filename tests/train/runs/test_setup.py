@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from cwmi_jax.losses import cross_entropy
+from cwmi_jax.losses import LOSSES, cross_entropy
 from tests.train.runs.finished_run import Bright
 from tests.train.runs.tiny_runs import tiny_config
 from train.config import LossConfig, ModelConfig, OptimizerConfig
+from train.loss_options import TWO_CLASSES
 from train.runs import parallel
 from train.runs.network import network_of
 from train.runs.setup import check_loss, prepare_run
@@ -101,17 +102,29 @@ def prepared(folder, dataset, **settings):
     [
         (Bright(9), LossConfig(options={"levels": 9}), "levels=9 does not fit images of"),
         (Bright(9, shapes=((9, 9),)), LossConfig(), "does not fit images of"),
-        (Three(9), LossConfig(name="wce"), "weight_map must have the shape"),
-        (Three(9), LossConfig(name="abw"), "abw_weight_map makes 2 channels of one mask, for two classes"),
         (VOLUMES, LossConfig(name="skea_topo", topology_epoch=1), "not defined for volumes"),
     ],
-    ids=["levels", "small images", "classes of maps", "classes", "volumes"],
+    ids=["levels", "small images", "volumes"],
 )
 def test_a_loss_that_does_not_fit_the_data_is_refused_before_anything_is_written(dataset, loss, message, tmp_path):
     made = prepared(tmp_path, dataset, loss=loss)
     with pytest.raises(ValueError, match=rf"loss\.name {loss.name} does not fit bright: .*{message}"):
         check_loss(made)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_for_two_classes_alone_or_fits_three(name, tmp_path):
+    """And says so before anything else is looked at."""
+    three = Three(9, shapes=((32, 32),))
+    if name in TWO_CLASSES:
+        with pytest.raises(
+            ValueError, match=f"loss.name {name} is for two classes, and bright has 3; most others take"
+        ):
+            prepared(tmp_path, three, loss=LossConfig(name=name), epochs=9)
+    else:
+        check_loss(prepared(tmp_path, three, loss=LossConfig(name=name), epochs=9))
+    check_loss(prepared(tmp_path, Bright(9, shapes=((32, 32),)), loss=LossConfig(name=name), epochs=9))
 
 
 @pytest.mark.parametrize(

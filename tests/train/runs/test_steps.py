@@ -19,6 +19,7 @@ from train.models import UNet
 from train.runs import parallel
 from train.runs.optimizer import create_optimizer
 from train.runs.steps import create_state, eval_step, predict_step, train_step
+from train.scores import mean_iou as mean_iou_of_image
 
 CE = functools.partial(LOSSES["ce"], spatial_dims=2)
 
@@ -210,6 +211,22 @@ def test_scores_are_sums_of_those_of_each_image(classes):
     assert sums["images"] == 4
     for name, value in expected.items():
         np.testing.assert_allclose(sums[name], value, rtol=1e-5)
+
+
+def test_of_several_classes_those_count_that_an_image_has():
+    """As when it is tested; an image is validated by the mean over its own classes."""
+    network = Net(classes=4)
+    state, batch = state_of(network, optax.sgd(1.0)), batch_of(3)
+    del batch["maps"]
+    batch["labels"] = np.minimum(batch["labels"], 1)
+    sums = eval_step(state, batch, network=network)
+    logits = network.apply({"params": state.params}, batch["images"], train=False)
+    expected = [
+        mean_iou_of_image(predicted, label, where=np.ones(label.shape, bool), classes=4)
+        for predicted, label in zip(np.argmax(logits, -1), batch["labels"], strict=True)
+    ]
+    assert not np.isin(3, batch["labels"]) and sums["images"] == 3
+    np.testing.assert_allclose(sums["mIoU"], sum(expected), rtol=1e-5)
 
 
 def test_scores_of_devices_add_up_and_padding_alone_is_nothing():

@@ -23,6 +23,7 @@ from tests.train.runs.finished_run import Bright, config
 from train.config import Config, OptimizerConfig
 from train.runs import data, loop, parallel
 from train.runs.checkpoints import Checkpoints
+from train.runs.continuation import taken_up
 from train.runs.interruption import stop_signals
 from train.runs.optimizer import create_optimizer, learning_rate
 from train.runs.phases import Phase
@@ -64,7 +65,7 @@ def tiny_setup(folder, dataset=None, **settings):
     """`prepare_run` with the tiny network, and dice before cross entropy unless a loss is given."""
     before, data.open_dataset = data.open_dataset, lambda *_, **__: dataset or Bright(12)
     try:
-        made = prepare_run(tiny_config(folder, **settings))
+        made = prepare_run(taken_up(tiny_config(folder, **settings)))
     finally:
         data.open_dataset = before
     schedule, optimizer = _optimizer(made.config.optimizer)

@@ -1,0 +1,39 @@
+"""What is worth to be told before a run begins, though nothing is wrong."""
+
+import numpy as np
+
+from train.config import Config
+from train.fitting import in_words
+from train.runs.setup import Setup
+
+
+def remarks(config: Config, setup: Setup) -> list[str]:
+    """Lines for people.
+
+    Args:
+        config: as it was given.
+        setup: what `prepare_run` made of it.
+    """
+    chosen = in_words(config, setup.config, setup.dataset.images)
+    return [*([chosen] if chosen else []), *_few_images(setup), *_missing_classes(setup)]
+
+
+def _few_images(setup: Setup) -> list[str]:
+    batch, images = setup.config.batch_size, len(setup.split.train)
+    if batch <= images:
+        return []
+    return [
+        f"the training part has {images} images, fewer than a batch of {batch}, which holds some of them twice or more"
+    ]
+
+
+def _missing_classes(setup: Setup) -> list[str]:
+    """Classes that a network cannot learn, for no image of the training part has them."""
+    names = setup.dataset.class_names
+    has = np.array([facts.pixels for facts in setup.dataset.images]) > 0
+    missing = np.flatnonzero(has.any(axis=0) & ~has[setup.split.train].any(axis=0)).tolist()
+    return [
+        f"class {names[number]} is in {has[:, number].sum()} of the {len(has)} images and in none of the training part, so "
+        "it cannot be learnt; another --seed or --fold has another training part"
+        for number in missing
+    ]
