@@ -15,6 +15,7 @@ MAPS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     weight_maps.abw_weight_map,
     weight_maps.skeleton_aware_weight_map,
     weight_maps.skeletons,
+    weight_maps.tubed_skeleton,
     weight_maps.signed_distance_map,
 )
 

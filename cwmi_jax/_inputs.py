@@ -100,6 +100,11 @@ class SegmentationInputs(NamedTuple):
             return self.targets[:, None], self.inside(p)[:, None]
         return self.class_targets(), self.inside(jnp.moveaxis(p, -1, 1))
 
+    def foreground_classes(self) -> tuple[jax.Array, jax.Array]:
+        """`compared_classes` without class 0, the background, `[N, C - 1, *shape]`; of one channel the same."""
+        targets, p = self.compared_classes()
+        return (targets, p) if self.binary else (targets[:, 1:], p[:, 1:])
+
 
 def segmentation_inputs(
     logits: ArrayLike, labels: ArrayLike, *, activation: str, where: ArrayLike | None, spatial_dims: int

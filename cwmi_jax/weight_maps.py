@@ -6,8 +6,6 @@ of `spacing`: the length of a pixel along each axis, such as millimetres, 1 for 
 is no border of a component. Everything is float64 NumPy, finite for every mask.
 """
 
-import itertools
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -16,11 +14,13 @@ from scipy import ndimage
 
 from cwmi_jax._components import components
 from cwmi_jax._extras import require
-from cwmi_jax._nearest import to_nearest
+from cwmi_jax._nearest import to_nearest, two_nearest
 from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, constant, spacing_or_ones
 
 _DEVIATIONS = 2.58
 """Of a normal distribution, within which 99 percent of it lie: a component's width in ABW."""
+_TUBE = 2
+"""Pixels on each side of a centreline that skeleton recall asks for."""
 
 
 def unet_weight_map(
@@ -63,7 +63,7 @@ def unet_weight_map(
     """
     mask = _checked(mask, volumes=True)
     w0, sigma = constant("w0", w0, NOT_NEGATIVE), constant("sigma", sigma, POSITIVE)
-    first, second = _two_nearest(mask, spacing_or_ones(spacing, mask.ndim))
+    first, second = two_nearest(mask, spacing_or_ones(spacing, mask.ndim))
     weights = np.zeros(mask.shape)
     weights[mask] = w0 * np.exp(-(((first + second) / sigma) ** 2) / 2)
     return weights
@@ -170,7 +170,7 @@ def skeleton_aware_weight_map(mask: ArrayLike, *, spacing: Sequence[float] | Non
         # The component and its skeleton lie in the box, so that no pixel outside has a part in these distances.
         to_skeleton, nearest = to_nearest(skeleton, np.nonzero(component), lengths)
         weights[box][component, 0] = 1 - np.minimum(to_skeleton / to_border[box][nearest], 1)
-    first, second = _two_nearest(mask, lengths)
+    first, second = two_nearest(mask, lengths)
     second = np.where(np.isinf(second), first, second)
     weights[mask, 1] = np.maximum(0, 2 - (first + second) / (2 * first.max()))
     return weights
@@ -212,6 +212,43 @@ def skeletons(mask: ArrayLike) -> np.ndarray:
         background[box] |= skeleton
     dilated = ndimage.binary_dilation(background, np.ones((3, 3), bool))
     return np.stack([dilated, _lee(mask)], axis=-1)
+
+
+def tubed_skeleton(labels: ArrayLike) -> np.ndarray:
+    """The centrelines of what is not background, widened by two pixels, for the skeleton recall loss.
+
+    The foreground is thinned as a whole, so that centrelines go on where one class follows another, and dilated twice by the
+    neighbours that share a side (in volumes a face). What leaves the foreground by that is cut off.
+
+    Args:
+        labels: `[H, W]` or `[D, H, W]`, bool or integer classes, of which 0 is the background. Needs scikit-image.
+
+    Returns:
+        Of the shape of `labels`, bool.
+
+    Raises:
+        TypeError: labels that are neither bool nor integers.
+        ValueError: labels of another number of axes, or without pixels.
+        ImportError: scikit-image is not installed.
+
+    References:
+        Kirchhoff et al., "Skeleton Recall Loss for Connectivity Conserving and Resource Efficient Segmentation of Thin
+        Tubular Structures", ECCV 2024, arXiv:2404.03010. Thinned as `skimage.morphology.skeletonize` does it:
+        images after Zhang and Suen, "A fast parallel algorithm for thinning digital patterns", Communications of the ACM 27,
+        1984; volumes after Lee, Kashyap, Chu, "Building Skeleton Models via 3-D Medial Surface/Axis Thinning Algorithms",
+        CVGIP: Graphical Models and Image Processing 56, 1994.
+
+    Examples:
+        >>> import numpy as np
+        >>> from cwmi_jax.weight_maps import tubed_skeleton
+        >>> labels = np.zeros((9, 11), int)
+        >>> labels[1:8] = 1
+        >>> tubed_skeleton(labels)[:, 5].astype(int).tolist()
+        [0, 0, 1, 1, 1, 1, 1, 0, 0]
+    """
+    foreground = _checked_axes("labels", labels, volumes=True) != 0
+    skeleton = require("skimage.morphology", "scikit-image").skeletonize(foreground)
+    return ndimage.binary_dilation(skeleton, iterations=_TUBE) & foreground
 
 
 def signed_distance_map(mask: ArrayLike, *, spacing: Sequence[float] | None = None) -> np.ndarray:
@@ -256,17 +293,23 @@ def signed_distance_map(mask: ArrayLike, *, spacing: Sequence[float] | None = No
 
 def _checked(mask: ArrayLike, *, volumes: bool) -> np.ndarray:
     """The mask as bool."""
-    mask = np.asarray(mask)
-    if mask.dtype != bool and not np.issubdtype(mask.dtype, np.integer):
-        raise TypeError(f"mask must be bool or integers, got {mask.dtype}; compare it, as in `mask > 0.5`")
-    if mask.ndim not in ((2, 3) if volumes else (2,)) or mask.size == 0:
-        axes = "[H, W] or [D, H, W]" if volumes else "[H, W] (this is not defined for volumes)"
-        raise ValueError(f"mask must be {axes}, got the shape {mask.shape}")
+    mask = _checked_axes("mask", mask, volumes=volumes)
     other = mask[(mask != 0) & (mask != 1)]
     if other.size:
         found = ", ".join(map(str, np.unique(other)[:5]))
         raise ValueError(f"mask must hold 0 and 1 alone, got {found}; compare it, as in `mask == {other.max()}`")
     return mask.astype(bool)
+
+
+def _checked_axes(name: str, values: ArrayLike, *, volumes: bool) -> np.ndarray:
+    """A mask or classes, an array of bool or integers with the axes of one image."""
+    array = np.asarray(values)
+    if array.dtype != bool and not np.issubdtype(array.dtype, np.integer):
+        raise TypeError(f"{name} must be bool or integers, got {array.dtype}; compare it, as in `{name} > 0.5`")
+    if array.ndim not in ((2, 3) if volumes else (2,)) or array.size == 0:
+        axes = "[H, W] or [D, H, W]" if volumes else "[H, W] (this is not defined for volumes)"
+        raise ValueError(f"{name} must be {axes}, got the shape {array.shape}")
+    return array
 
 
 def _relative_depths(mask: np.ndarray, spacing: tuple[float, ...]) -> np.ndarray:
@@ -292,38 +335,3 @@ def _component_skeletons(mask: np.ndarray) -> Iterator[tuple[tuple[slice, ...], 
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         component = labels[box] == number
         yield box, component, _lee(component)
-
-
-def _two_nearest(mask: np.ndarray, spacing: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of the pixels of class 1, in their order, to the two nearest components, infinite where there is none.
-
-    Every component is put on half of a few layers, each on a different half. No half contains another, so for any two
-    components some layer holds the second and not the first. Hence the nearest of all components but the first lies on one
-    of the layers without the first, and they hold only such components: one distance transform per layer finds it exactly.
-    Ten layers do for 252 components, twenty for 184756.
-    """
-    labels, count = components(mask)
-    at = np.nonzero(mask)
-    first = np.full(at[0].size, np.inf)
-    second = first.copy()
-    if count == 0:
-        return first, second
-    first, nearest = to_nearest(~mask, at, spacing)
-    if count == 1:
-        return first, second
-    owner = labels[nearest]
-    for on_layer in _layers(count):
-        ask = ~on_layer[owner]
-        distances, _ = to_nearest(on_layer[labels], tuple(axis[ask] for axis in at), spacing)
-        second[ask] = np.minimum(second[ask], distances)
-    return first, second
-
-
-def _layers(count: int) -> np.ndarray:
-    """Which of the components 1..`count`, two or more, lie on each layer, `[layers, count + 1]`; 0 lies on none."""
-    layers = next(n for n in itertools.count(2) if math.comb(n, n // 2) >= count)
-    halves = itertools.islice(itertools.combinations(range(layers), layers // 2), count)
-    on_layer = np.zeros((layers, count + 1), bool)
-    for number, half in enumerate(halves, start=1):
-        on_layer[list(half), number] = True
-    return on_layer

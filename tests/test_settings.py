@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cwmi_jax
-from cwmi_jax import metrics, weight_maps
+from cwmi_jax import losses, metrics, weight_maps
 from cwmi_jax.losses import LOSSES
 from tests.golden import images, quick_jit
 from tests.losses.cases import batch, loss, maps
@@ -51,6 +51,7 @@ def calls():
     )
     for name, function in LOSSES.items():
         yield name, function, of_loss(name)
+    yield "losses.scnp", losses.scnp, lambda **settings: losses.scnp(LOSSES["ce"], **settings)(*batch(count=2))
     for name in (*ON_THE_HOST, "confusion_matrix"):
         function = getattr(metrics, name)
         given = {} if name != "confusion_matrix" else {"num_classes": 2}
@@ -68,7 +69,7 @@ def calls():
 
 
 CALLS = {name: (function, call) for name, function, call in calls()}
-DATA = {"where", "weight_map", "weight_maps", "skeletons", "distance_map"}
+DATA = {"where", "weight_map", "weight_maps", "skeletons", "distance_map", "tubed_skeleton"}
 INTEGERS = {
     "levels": 1,
     "orientations": 2,
@@ -77,11 +78,12 @@ INTEGERS = {
     "radius": 2,
     "pool": 2,
     "num_classes": 3,
+    "neighbourhood": 3,
 }
 FLAGS = {"complex_valued", "topology", "per_batch"}
 NAMES = {"activation", "reduction", "kind"}
 CONSTANTS = {"epsilon", "noise", "w0", "sigma", "boundary_offset"}
-NUMBERS = {"ce_weight", "dice_weight", "smooth", "alpha", "beta", "gamma", "rmi_weight"}
+NUMBERS = {"ce_weight", "dice_weight", "dice_ce_weight", "smooth", "alpha", "beta", "gamma", "rmi_weight"}
 MADE_OF = [*INTEGERS, *FLAGS, *NAMES, *CONSTANTS]
 
 
@@ -191,12 +193,15 @@ def test_a_spacing_that_means_nothing_is_named(name, setting):
 @pytest.mark.parametrize(
     ("name", "setting", "value", "message"),
     [
+        ("cbdice", "alpha", 1.5, "alpha must be within 0..1, got 1.5"),
         ("cldice", "alpha", 1.5, "alpha must be within 0..1, got 1.5"),
         ("rmi", "rmi_weight", 2, "rmi_weight must be within 0..1, got 2"),
         ("cldice", "smooth", 0, "smooth must be finite and positive, got 0"),
         ("cwmi", "epsilon", 0.0, "epsilon must be finite and positive, got 0.0"),
         ("wavelet_mutual_information", "noise", -0.1, "noise must be finite and not negative, got -0.1"),
         ("wavelet_mutual_information", "epsilon", 0, "epsilon must be finite and positive, got 0"),
+        ("losses.scnp", "neighbourhood", 0, "neighbourhood must be 1 or more, got 0"),
+        ("losses.scnp", "neighbourhood", 4, "neighbourhood must be odd, got 4"),
         ("cldice", "iterations", -1, "iterations must be 0 or more, got -1"),
         ("ce", "class_weights", [1, np.inf], r"class_weights must be finite and not negative, got \[1, inf\]"),
         ("cwmi", "class_weights", [np.nan, 1], r"class_weights must be finite and not negative, got \[nan, 1\]"),
@@ -207,7 +212,8 @@ def test_numbers_out_of_range_are_named(name, setting, value, message):
         shape_of(name, **{setting: value})
 
 
-VALUES = dict(ce_weight=0.7, dice_weight=1.3, smooth=2.0, alpha=0.6, beta=0.3, gamma=1.5, rmi_weight=0.4)
+VALUES = dict(ce_weight=0.7, dice_weight=1.3, dice_ce_weight=0.8, smooth=2.0, alpha=0.6, beta=0.3, gamma=1.5)
+VALUES |= dict(rmi_weight=0.4)
 TRACED = [name for name in LOSSES if {*NUMBERS, "class_weights"} & set(keywords(LOSSES[name]))]
 
 

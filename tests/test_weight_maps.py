@@ -17,6 +17,7 @@ from cwmi_jax.weight_maps import (
     signed_distance_map,
     skeleton_aware_weight_map,
     skeletons,
+    tubed_skeleton,
     unet_weight_map,
 )
 from tests.golden import figures, images
@@ -270,6 +271,45 @@ def test_signed_distance_is_that_of_all_pairs_of_pixels(name, spacing):
 # By hand
 
 
+@each_mask_and_volume
+def test_tubed_skeleton_is_within_two_steps_of_the_skeleton(name):
+    mask = {**MASKS, **VOLUMES}[name]
+    skeleton = skeletonize(mask)
+    expected = np.zeros(mask.shape, bool)
+    if skeleton.any():
+        inside = np.argwhere(mask)
+        steps = cdist(inside, np.argwhere(skeleton), "cityblock").min(axis=1)
+        expected[tuple(inside[steps <= 2].T)] = True
+    assert_array_equal(tubed_skeleton(mask), expected)
+
+
+def test_tubed_skeleton_of_classes_goes_on_where_one_follows_another():
+    """A band of 11 rows, half of it class 1 and half class 2: its centre, two pixels to each side, goes through."""
+    labels = np.zeros((15, 40), int)
+    labels[2:13, :20], labels[2:13, 20:] = 1, 2
+    tube = tubed_skeleton(labels)
+    assert_array_equal(tube[:, 15:25].T, 10 * [5 * [False] + 5 * [True] + 5 * [False]])
+    assert not (tubed_skeleton(labels == 1) | tubed_skeleton(labels == 2))[7, 18:22].all()
+    assert_array_equal(tubed_skeleton(7 * labels), tube)
+
+
+def test_an_empty_foreground_has_no_tubed_skeleton():
+    assert not tubed_skeleton(np.zeros((5, 6), int)).any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (np.zeros((4, 4)), TypeError, "labels must be bool or integers, got float64; compare it, as in `labels > 0.5`"),
+        (np.zeros(4, int), ValueError, r"labels must be \[H, W\] or \[D, H, W\], got the shape \(4,\)"),
+        (np.zeros((0, 4), int), ValueError, r"got the shape \(0, 4\)"),
+    ],
+)
+def test_wrong_labels_are_named(labels, error, message):
+    with pytest.raises(error, match=message):
+        tubed_skeleton(labels)
+
+
 def test_unet_map_worked_out_by_hand():
     """Two single pixels; the right one is at (2, 4)."""
     mask = np.ones((3, 6), bool)
@@ -435,7 +475,7 @@ def test_sigma_is_positive(sigma):
 def test_without_scikit_image(monkeypatch):
     mask = MASKS["blobs0"]
     monkeypatch.setitem(sys.modules, "skimage.morphology", None)
-    for function in OF_IMAGES:
+    for function in (*OF_IMAGES, tubed_skeleton):
         with pytest.raises(ImportError, match="pip install scikit-image"):
             function(mask)
     for function in OF_VOLUMES:

@@ -3,8 +3,8 @@
 What holds for all of them, as it does for `cwmi_jax.cwmi_loss`, is said here; what is a loss's own, in its docstring.
 
 A loss that is "one vs rest", as CWMI's information term is, compares class 1 alone where there are one or two channels, and
-where there are more each class with the rest, and is the mean over classes. The others count every class; one channel stands
-for two.
+where there are more each class with the rest, and is the mean over classes. One "of the foreground" does the same without
+class 0, the background, whose centreline means nothing. The others count every class; one channel stands for two.
 
 Losses that measure lengths or frequencies take `spacing` besides: how long a pixel is along each spatial axis, in their
 order, such as `(3.0, 0.7, 0.7)` in millimetres. None is 1 along all of them, and lengths are in pixels. It makes the program
@@ -36,8 +36,9 @@ Raises:
         unknown option, or a setting out of range; the message names the value.
 """
 
-from cwmi_jax.losses.centrelines import dice_cldice
+from cwmi_jax.losses.centrelines import dice_cbdice, dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
+from cwmi_jax.losses.neighbours import scnp
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
 from cwmi_jax.losses.pixelwise import (
     adaptive_boundary_weighted,
@@ -61,6 +62,7 @@ __all__ = [
     "combine",
     "cross_entropy",
     "dice",
+    "dice_cbdice",
     "dice_cldice",
     "dice_cross_entropy",
     "focal",
@@ -68,7 +70,9 @@ __all__ = [
     "hausdorff_dt",
     "jaccard",
     "rmi",
+    "scnp",
     "skea_topo",
+    "skeleton_recall",
     "tversky",
     "weighted_cross_entropy",
 ]

@@ -1,17 +1,18 @@
-"""clDice: overlap of soft skeletons, so that a broken tube costs more than a thin one."""
+"""Losses of centrelines, of which a broken tube misses more than a thin one."""
 
-import functools
-import itertools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 
-from cwmi_jax._inputs import reduce_images, segmentation_inputs
-from cwmi_jax._meshes import batched, vary_alike
+from cwmi_jax._inputs import pixel_map, reduce_images, segmentation_inputs
+from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner
-from cwmi_jax._settings import POSITIVE, SHARE, integer, number
+from cwmi_jax._settings import POSITIVE, SHARE, integer, number, spacing_or_ones
+from cwmi_jax.losses._distance_transform import distance_transform
+from cwmi_jax.losses._morphology import soft_skeletons
+from cwmi_jax.losses.overlap import dice_cross_entropy
 
 
 @batched(trailing=1)
@@ -27,7 +28,7 @@ def dice_cldice(
     spatial_dims: int = 2,
     reduction: str = "mean",
 ) -> jax.Array:
-    """Dice and centreline Dice, `(1 - alpha) (1 - Dice) + alpha (1 - clDice)`, one vs rest.
+    """Dice and centreline Dice, `(1 - alpha) (1 - Dice) + alpha (1 - clDice)`, of the foreground.
 
     clDice is the harmonic mean of topology precision, the share of the prediction's soft skeleton `S_p` within the label,
     and topology sensitivity, the share of the label's within the prediction, `(sum S_p g + s) / (sum S_p + s)` and
@@ -60,77 +61,164 @@ def dice_cldice(
     inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
     alpha = number("alpha", alpha, inputs.logits.dtype, SHARE)
     smooth = number("smooth", smooth, inputs.logits.dtype, POSITIVE)
-    g, p = inputs.compared_classes()
-    s_g, s_p = _soft_skeletons(g, iterations), _soft_skeletons(p, iterations)
-    g, p, s_g, s_p = (array.reshape(*array.shape[:2], -1) for array in (g, p, s_g, s_p))
+    g, p = inputs.foreground_classes()
+    s_g, s_p = soft_skeletons(g, iterations), soft_skeletons(p, iterations)
+    g, p, s_g, s_p = (_rows(array) for array in (g, p, s_g, s_p))
     one = jnp.ones_like(p)
     precision = (inner(s_p, g) + smooth) / (inner(s_p, one) + smooth)
     sensitivity = (inner(s_g, p) + smooth) / (inner(s_g, one) + smooth)
-    centreline = 2 * precision * sensitivity / (precision + sensitivity)
-    overlap = (2 * inner(p, g) + smooth) / (inner(p, one) + inner(g, one) + smooth)
-    losses = (1 - alpha) * (1 - overlap) + alpha * (1 - centreline)
+    losses = _beside_dice(g, p, precision, sensitivity, alpha, smooth)
     return reduce_images(losses.mean(axis=1), inputs, reduction)
 
 
-def _soft_skeletons(images: jax.Array, iterations: int) -> jax.Array:
-    """Soft skeletons of `[N, C, *shape]`: what an opening removes from the image and from each of its erosions.
+@batched(trailing=1)
+def dice_cbdice(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    alpha: float | jax.Array = 0.5,
+    iterations: int = 10,
+    smooth: float | jax.Array = 1.0,
+    activation: str = "softmax",
+    where: ArrayLike | None = None,
+    spatial_dims: int = 2,
+    spacing: Sequence[float] | None = None,
+    reduction: str = "mean",
+) -> jax.Array:
+    """Dice and centreline boundary Dice, `(1 - alpha) (1 - Dice) + alpha (1 - cbDice)`, of the foreground.
 
-    Erosion takes the least of a pixel and its neighbours along the axes, dilation the greatest of its 3 x 3 (x 3)
-    neighbourhood; beyond the edges there is nothing.
+    Where clDice asks whether a centreline lies within the other's structure, cbDice asks how deep it lies there, compared
+    with how deep it should, in thin branches as in thick ones. With the depth `D`, the distance to the outside over the
+    largest in the image, the skeleton `S`, both of the label or of the prediction thresholded at 1/2, and the weight
+    `W = S / D` of a centreline, `S / D^2` in volumes, it is the harmonic mean of
+
+        precision = (sum W_p p D_g + s) / (sum W_p p (D_p p (1 - S_g) + D_g S_g) + s)
+        sensitivity = (sum W_g p D_p + s) / (sum W_g (D_g (1 - S_p p) + D_p p S_p) + s)
+
+    Gradients flow through p alone, where it is above 1/2: a structure that is missed altogether is left to Dice. The paper
+    adds a cross entropy, `combine({"ce": 0.5, "cbdice": 0.5})`.
+
+    Args:
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+            Masked pixels are zero in label and probability.
+        alpha: of cbDice, 0 to 1.
+        iterations: of the skeleton; half the width of the thickest structure in pixels.
+        smooth: `s`, pixels; positive.
+        spacing: see `cwmi_jax.losses`; only the ratios matter, and not to skeletons, which are thinned by pixels.
+
+    Returns:
+        0 to 1 but for odd predictions: one that is thin in the label's thick branches and thick about its thin ones may have
+        a cbDice above 1.
+
+    References:
+        Shi et al., "Centerline Boundary Dice Loss for Vascular Segmentation", MICCAI 2024, arXiv:2407.01517.
+
+    Examples:
+        >>> labels = jnp.zeros((32, 32), int).at[8:23].set(1)
+        >>> moved = jnp.where(jnp.roll(labels, 3, axis=0) == 1, 9.0, -9.0)[..., None]
+        >>> [round(float(loss(moved, labels, alpha=1.0)), 2) for loss in (dice_cldice, dice_cbdice)]
+        [0.0, 0.36]
     """
-    square = tuple(itertools.product((-1, 0, 1), repeat=images.ndim - 2))
-    cross = tuple(offset for offset in square if np.abs(offset).sum() <= 1)
+    iterations = integer("iterations", iterations, least=0)
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
+    lengths = spacing_or_ones(spacing, inputs.spatial_dims)
+    alpha = number("alpha", alpha, inputs.logits.dtype, SHARE)
+    smooth = number("smooth", smooth, inputs.logits.dtype, POSITIVE)
+    g, p = inputs.foreground_classes()
+    both = jnp.concatenate([g > 0.5, p > 0.5], axis=1)
+    depths = _depths(both, lengths).astype(p.dtype)
+    skeletons = soft_skeletons(both.astype(p.dtype), iterations)
+    weights = skeletons / jnp.where(skeletons > 0, depths, 1) ** (inputs.spatial_dims - 1)
+    (d_g, d_p), (s_g, s_p), (w_g, w_p) = (jnp.split(_rows(array), 2, axis=1) for array in (depths, skeletons, weights))
+    g, p = _rows(g), _rows(p)
+    w_p = w_p * p
+    precision = (inner(w_p, d_g) + smooth) / (inner(w_p, d_p * p * (1 - s_g) + d_g * s_g) + smooth)
+    sensitivity = (inner(w_g, p * d_p) + smooth) / (inner(w_g, d_g * (1 - s_p * p) + d_p * p * s_p) + smooth)
+    losses = _beside_dice(g, p, precision, sensitivity, alpha, smooth)
+    return reduce_images(losses.mean(axis=1), inputs, reduction)
 
-    # What a step computed is computed again for the gradient, which would otherwise hold a dozen images for each step.
-    @jax.checkpoint
-    def step(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], None]:
-        image, background = carry
-        eroded = _greatest(image, cross, -1)
-        removed = jax.nn.relu(image - _greatest(eroded, square, 1))
-        return (eroded, background * (1 - removed)), None
 
-    image, background = vary_alike(images, jnp.ones_like(images))
-    (_, background), _ = jax.lax.scan(step, (image, background), length=iterations + 1)
-    return 1 - background
+@batched(trailing=1)
+def skeleton_recall(
+    logits: ArrayLike,
+    labels: ArrayLike,
+    *,
+    tubed_skeleton: ArrayLike,
+    dice_ce_weight: float | jax.Array = 0.0,
+    activation: str = "softmax",
+    where: ArrayLike | None = None,
+    spatial_dims: int = 2,
+    reduction: str = "mean",
+) -> jax.Array:
+    """Skeleton recall, `1 - sum T g p / sum T g`, of the foreground: what is missed of the label's centrelines.
 
+    T is 1 on the centrelines of all classes of the foreground and near them, 0 elsewhere; each class is asked for the part
+    that its label covers. A class that has none is found. Centrelines are made of the label alone, once, so that it
+    costs little more than a cross entropy.
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
-def _greatest(images: jax.Array, offsets: tuple[tuple[int, ...], ...], sign: int) -> jax.Array:
-    """The greatest (`sign` 1) or least (-1) of `[N, C, *shape]` at some offsets from each pixel.
+    What is predicted beside the centrelines costs nothing: alone, it is fulfilled by foreground everywhere. The paper's loss
+    has `dice_ce_weight=1`.
 
-    Its gradient goes to the pixels that it came from, in equal shares. It is written out because XLA scatters that of a
-    window's maximum, and takes thirty times as long on a CPU.
+    Args:
+        logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
+        tubed_skeleton: T, `[..., *shape]`, of `cwmi_jax.weight_maps.tubed_skeleton`; one map for all classes.
+        dice_ce_weight: of `dice_cross_entropy`, which is added.
+
+    Returns:
+        0 to 1, and what is added.
+
+    References:
+        Kirchhoff et al., "Skeleton Recall Loss for Connectivity Conserving and Resource Efficient Segmentation of Thin
+        Tubular Structures", ECCV 2024, arXiv:2404.03010.
+
+    Examples:
+        >>> from cwmi_jax.weight_maps import tubed_skeleton
+        >>> labels = jnp.zeros((16, 32), int).at[4:11].set(1)
+        >>> thin = jnp.full((16, 32, 1), -9.0).at[5:10].set(9.0)
+        >>> broken = jnp.where(labels == 1, 9.0, -9.0)[..., None].at[:, 14:18].set(-9.0)
+        >>> losses = [skeleton_recall(x, labels, tubed_skeleton=tubed_skeleton(labels)) for x in (thin, broken)]
+        >>> [round(float(loss), 2) for loss in losses]
+        [0.01, 0.14]
     """
-    extremum = jnp.maximum if sign > 0 else jnp.minimum
-    return functools.reduce(extremum, _shifted(images, offsets, -sign * np.inf))
+    inputs = segmentation_inputs(logits, labels, activation=activation, where=where, spatial_dims=spatial_dims)
+    dice_ce_weight = number("dice_ce_weight", dice_ce_weight, inputs.logits.dtype)
+    tube = pixel_map("tubed_skeleton", tubed_skeleton, inputs) > 0
+    g, p = inputs.foreground_classes()
+    asked, p = _rows(jnp.where(tube[:, None], g, 0)), _rows(p)
+    size = inner(asked, jnp.ones_like(asked))
+    # Of what is missed, for 1 less a share that is nearly 1 has few digits.
+    missed = inner(asked, 1 - p) / jnp.where(size > 0, size, 1)
+    losses = reduce_images(missed.mean(axis=1), inputs, reduction)
+    if isinstance(dice_ce_weight, jax.Array) or dice_ce_weight > 0:
+        losses = losses + dice_ce_weight * dice_cross_entropy(
+            logits, labels, activation=activation, where=where, spatial_dims=spatial_dims, reduction=reduction
+        )
+    return losses
 
 
-def _greatest_forward(images, offsets, sign):
-    result = _greatest(images, offsets, sign)
-    # Without the barrier JAX forwards an argument of the step to its derivative, and loses it in the second one.
-    return result, jax.lax.optimization_barrier((images, result))
+def _beside_dice(
+    g: jax.Array,
+    p: jax.Array,
+    precision: jax.Array,
+    sensitivity: jax.Array,
+    alpha: float | jax.Array,
+    smooth: float | jax.Array,
+) -> jax.Array:
+    """A loss of centrelines and that of Dice, `[N, C]`, of label and probability, `[N, C, pixels]`."""
+    one = jnp.ones_like(p)
+    centreline = 2 * precision * sensitivity / (precision + sensitivity)
+    overlap = (2 * inner(p, g) + smooth) / (inner(p, one) + inner(g, one) + smooth)
+    return (1 - alpha) * (1 - overlap) + alpha * (1 - centreline)
 
 
-def _greatest_backward(offsets, sign, saved, cotangent):
-    images, result = saved
-    origins = [part == result for part in _shifted(images, offsets, np.nan)]
-    shares = cotangent / functools.reduce(jnp.add, [origin.astype(images.dtype) for origin in origins])
-    back = tuple(tuple(-step for step in offset) for offset in offsets)
-    arrivals = zip(_shifted(result, back, np.nan), _shifted(shares, back, 0), strict=True)
-    return (functools.reduce(jnp.add, [jnp.where(images == there, share, 0) for there, share in arrivals]),)
+def _depths(masks: jax.Array, spacing: tuple[float, ...]) -> jax.Array:
+    """Distances of `[N, C, *shape]` to the outside, over the largest of each; 1 everywhere where there is no outside."""
+    distances = distance_transform(masks.reshape(-1, *masks.shape[2:]), spacing).reshape(masks.shape)
+    distances = jnp.where(jnp.isfinite(distances), distances, 1)
+    largest = distances.max(axis=tuple(range(2, masks.ndim)), keepdims=True)
+    return distances / jnp.where(largest > 0, largest, 1)
 
 
-_greatest.defvjp(_greatest_forward, _greatest_backward)
-
-
-def _shifted(images: jax.Array, offsets: tuple[tuple[int, ...], ...], beyond: float) -> list[jax.Array]:
-    """The values at some offsets, of one pixel at most, from each pixel of `[N, C, *shape]`."""
-    edges = [(0, 0), (0, 0), *[(1, 1)] * (images.ndim - 2)]
-    # Without the barrier the compiler asks for every pixel anew whether it lies beyond the edge.
-    padded = jax.lax.optimization_barrier(jnp.pad(images, edges, constant_values=beyond))
-    starts = [tuple(1 + step for step in offset) for offset in offsets]
-    sides = images.shape[2:]
-    return [
-        padded[(..., *(slice(start, start + side) for start, side in zip(corner, sides, strict=True)))]
-        for corner in starts
-    ]
+def _rows(images: jax.Array) -> jax.Array:
+    """`[N, C, *shape]` as `[N, C, pixels]`."""
+    return images.reshape(*images.shape[:2], -1)

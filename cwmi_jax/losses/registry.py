@@ -13,8 +13,9 @@ from jax.typing import ArrayLike
 
 from cwmi_jax._settings import FINITE, dimensions, number, spacing_or_ones
 from cwmi_jax.cwmi import cwmi_loss
-from cwmi_jax.losses.centrelines import dice_cldice
+from cwmi_jax.losses.centrelines import dice_cbdice, dice_cldice, skeleton_recall
 from cwmi_jax.losses.distances import boundary, hausdorff_dt
+from cwmi_jax.losses.neighbours import scnp
 from cwmi_jax.losses.overlap import dice, dice_cross_entropy, generalized_dice, jaccard, tversky
 from cwmi_jax.losses.pixelwise import (
     adaptive_boundary_weighted,
@@ -31,6 +32,7 @@ from cwmi_jax.weight_maps import (
     signed_distance_map,
     skeleton_aware_weight_map,
     skeletons,
+    tubed_skeleton,
     unet_weight_map,
 )
 
@@ -54,6 +56,9 @@ LOSSES: Mapping[str, Callable[..., jax.Array]] = types.MappingProxyType(
         "dice_ce": dice_cross_entropy,
         "boundary": boundary,
         "hausdorff_dt": hausdorff_dt,
+        "skeleton_recall": skeleton_recall,
+        "scnp": scnp(dice_cross_entropy),
+        "cbdice": dice_cbdice,
     }
 )
 """Name in tables and on command lines -> loss with the paper's defaults; the paper's first, in its order.
@@ -68,9 +73,13 @@ MAPS: Mapping[str, Mapping[str, Callable[..., np.ndarray]]] = types.MappingProxy
         "abw": {"weight_maps": abw_weight_map},
         "skea_topo": {"weight_maps": skeleton_aware_weight_map, "skeletons": skeletons},
         "boundary": {"distance_map": signed_distance_map},
+        "skeleton_recall": {"tubed_skeleton": tubed_skeleton},
     }
 )
-"""Name of a loss -> its keyword for a map of every image -> what makes the map of one mask, once, on the host."""
+"""Name of a loss -> its keyword for a map of every image -> what makes it, once, on the host.
+
+Of the image's mask: a function of a `mask` makes the map of each class by itself, one of `labels` that of all classes.
+"""
 
 
 def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array]:

@@ -1,14 +1,15 @@
-"""clDice against scipy's erosions and dilations, on tubes drawn by hand, and the gradient of its ties."""
+"""clDice against scipy's erosions and dilations, it and cbDice on tubes drawn by hand, and the gradient of ties."""
 
 import functools
 
 import jax
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
-from cwmi_jax.losses import centrelines, dice_cldice
+from cwmi_jax.losses import dice_cbdice, dice_cldice
+from cwmi_jax.losses._morphology import extremum
 from tests.golden import quick_jit, sigmoid, softmax, volume
 from tests.losses.cases import batch, evaluate, holes
 
@@ -57,11 +58,11 @@ def test_two_classes_compare_class_1(x64):
     assert_allclose(each, expected, rtol=1e-9)
 
 
-def test_three_classes_are_each_compared_with_the_rest(x64):
+def test_of_three_classes_those_of_the_foreground_are_each_compared_with_the_rest(x64):
     logits, labels = batch(3)
     each, _, _ = evaluate("cldice", logits, labels)
     p, g = (np.moveaxis(array, -1, 1) for array in (softmax(logits), np.eye(3)[labels]))
-    expected = [np.mean([cldice_of(*pair) for pair in zip(*image, strict=True)]) for image in zip(p, g, strict=True)]
+    expected = [np.mean([cldice_of(p[i, c], g[i, c]) for c in (1, 2)]) for i in range(len(labels))]
     assert_allclose(each, expected, rtol=1e-9)
 
 
@@ -140,23 +141,71 @@ def test_each_extremum_s_gradient_is_shared_by_the_pixels_that_attain_it(x64, sh
     image = np.random.default_rng(0).integers(0, 3, shape).astype(float)
     offsets = tuple(offset for offset in np.ndindex(*[3] * len(shape)))
     offsets = tuple(tuple(step - 1 for step in offset) for offset in offsets)
-    value, vjp = jax.vjp(lambda image: centrelines._greatest(image[None, None], offsets, sign)[0, 0], image)
+    value, vjp = jax.vjp(lambda image: extremum(image[None, None], offsets, sign)[0, 0], image)
     vjp = quick_jit(vjp)
     padded = np.pad(image, 1, constant_values=-sign * np.inf)
     for place in [(0, 0, 0), (4, 5, 3), (5, 6, 7), (3, 0, 2)]:
         at = place[: len(shape)]
         window = tuple(slice(i, i + 3) for i in at)
-        extremum = padded[window].max() if sign > 0 else padded[window].min()
-        assert value[at] == extremum
+        best = padded[window].max() if sign > 0 else padded[window].min()
+        assert value[at] == best
         ties = np.zeros(padded.shape)
-        ties[window] = padded[window] == extremum
+        ties[window] = padded[window] == best
         expected = (ties / ties.sum())[(slice(1, -1),) * len(shape)]
         cotangent = np.zeros(shape)
         cotangent[at] = 1
         assert_allclose(vjp(cotangent)[0], expected, rtol=1e-12)
 
 
+def cbdice(predictions, label, **settings):
+    """Of predictions that are certain, without Dice and nearly without the smoothing."""
+    logits = SURE * (2 * np.stack(predictions)[..., None] - 1).astype(np.float32)
+    run = quick_jit(functools.partial(dice_cbdice, alpha=1.0, smooth=1e-4, reduction="none", **settings))
+    return run(logits, np.stack([label] * len(predictions)))
+
+
+def test_a_tube_out_of_place_costs_as_much_of_its_radius():
+    """A band of 15 rows is 8 pixels deep. Moved by 1 to 3, it is as many less deep on the other's centreline."""
+    label = np.zeros((32, 24), int)
+    label[8:23] = 1
+    result = cbdice([np.roll(label, rows, axis=0) for rows in range(4)], label)
+    assert_allclose(result, np.arange(4) / 8, rtol=1e-4, atol=1e-6)
+
+
+def test_thin_tubes_count_as_much_as_thick_ones():
+    """Of two bands, of 15 rows and of 3, the thin one is lost: half of the centrelines, by their length."""
+    label = np.zeros((40, 24), int)
+    label[4:19], label[28:31] = 1, 1
+    thick = label.copy()
+    thick[28:31] = 0
+    precision, sensitivity = 1, 1 / 2
+    expected = 1 - 2 * precision * sensitivity / (precision + sensitivity)
+    assert_allclose(cbdice([thick, label], label), [expected, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_a_tube_of_oblong_pixels_is_as_deep_as_its_millimetres():
+    """Moved by 1 of 15 rows; the columns' length plays no part, nor does a unit."""
+    label = np.zeros((32, 24), int)
+    label[8:23] = 1
+    moved = [np.roll(label, 1, axis=0)]
+    for spacing in [(1.0, 3.0), (0.1, 0.3), (2.0, 1.0)]:
+        assert_allclose(cbdice(moved, label, spacing=spacing), 1 / 8, rtol=1e-4)
+    # A disc is as deep as its nearest side.
+    label = np.zeros((40, 40), int)
+    label[10:29, 15:24] = 1
+    moved = [np.roll(label, 2, axis=1)]
+    assert cbdice(moved, label, spacing=(0.1, 1.0)) < cbdice(moved, label)
+
+
+def test_cbdice_leaves_what_is_predicted_below_one_half(x64):
+    logits, labels = batch(count=2)
+    gradient = quick_jit(jax.grad(lambda logits: dice_cbdice(logits, labels, alpha=1.0)))(logits)
+    assert_array_equal(gradient[logits < 0], 0)
+    assert np.mean(gradient[logits > 0] != 0) > 0.3
+
+
+@pytest.mark.parametrize("loss", [dice_cldice, dice_cbdice])
 @pytest.mark.parametrize("smooth", [0, -1.0, np.nan])
-def test_smooth_is_positive(smooth):
+def test_smooth_is_positive(loss, smooth):
     with pytest.raises(ValueError, match=f"smooth must be finite and positive, got {smooth}"):
-        dice_cldice(np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), int), smooth=smooth)
+        loss(np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), int), smooth=smooth)

@@ -71,7 +71,7 @@ def test_float32_agrees_with_float64(name, channels, kind):
 LOG_2 = np.log(2)
 # Not Skea-topo: its weights of class 1 reach two pixels beyond the label.
 RIGHT = dict(ce=0, balanced_ce=0, dice=0, focal=0, jaccard=0, tversky=0, wce=0, abw=0, cldice=0)
-RIGHT |= dict(generalized_dice=0, dice_ce=0, hausdorff_dt=0)
+RIGHT |= dict(generalized_dice=0, dice_ce=0, hausdorff_dt=0, skeleton_recall=0, scnp=0, cbdice=0)
 # Epsilon, of each of two orientations; twice of nine pooled pixels, and once of the other class, which is in every window.
 LEFT = dict(cwmi=2 * np.log(5e-4), cwmi_real=2 * np.log(5e-4), rmi=(np.log(1e-3) + np.log(5e-4)) / 4)
 MAPPED = unet_weight_map(quarter()).mean()
@@ -89,7 +89,9 @@ BY_HAND = {
         "tversky": 1 - (1 / 3 + 3 / 5) / 2,
         "generalized_dice": 1 - 3 / 8,
         "dice_ce": 3 / 8 + LOG_2,
+        "scnp": 3 / 8 + LOG_2,
         "bounded_cwmi": np.log(LOG_2 + 1e-4),
+        "skeleton_recall": 1 / 2,
     },
     "right": RIGHT | LEFT,
     "nearly right": RIGHT | LEFT,
@@ -104,8 +106,10 @@ BY_HAND = {
         "tversky": 1,
         "generalized_dice": 1,
         "dice_ce": SURE + 1,
+        "scnp": SURE + 1,
         "cwmi": 2 * np.log(5e-4) + 0.9 * 1.5 * SURE,
         "cwmi_real": 2 * np.log(5e-4) + 0.9 * 1.5 * SURE,
+        "skeleton_recall": 1,
     },
     "empty, constant": {
         "ce": LOG_2,
@@ -119,10 +123,13 @@ BY_HAND = {
         "tversky": 1 - (0 + 2 / 3) / 2,
         "generalized_dice": 1 / 2,
         "dice_ce": 1 - 2 / 5 + LOG_2,
+        "scnp": 1 - 2 / 5 + LOG_2,
         # Half the pixels are predicted, and no skeleton is.
         "cldice": (1 - 1 / (PIXELS / 2 + 1)) / 2,
+        "cbdice": (1 - 1 / (PIXELS / 2 + 1)) / 2,
         "boundary": 0,
         "hausdorff_dt": 0,
+        "skeleton_recall": 0,
         "rmi": (2 * LOG_2 * PIXELS / (PIXELS + 1) + np.log(5e-4)) / 2,
         "cwmi": 0.9 * LOG_2,
         "cwmi_real": 0.9 * LOG_2,

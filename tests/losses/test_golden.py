@@ -1,4 +1,6 @@
-"""The paper's baselines against the figures of the authors' code, an image at a time and pooled over a batch."""
+"""Losses against the figures of other programs: the paper's baselines, those of the authors' code, an image at a time and
+pooled over a batch; the losses of 2024 to 2026, those of `tests/data/recent_losses.py`.
+"""
 
 import functools
 
@@ -6,8 +8,23 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cwmi_jax.losses import LOSSES, MAPS, dice, dice_cldice, focal, jaccard, rmi, skea_topo, tversky
-from tests.golden import figures, images, quick_jit
+from cwmi_jax.losses import (
+    LOSSES,
+    MAPS,
+    cross_entropy,
+    dice,
+    dice_cbdice,
+    dice_cldice,
+    focal,
+    jaccard,
+    rmi,
+    scnp,
+    skea_topo,
+    skeleton_recall,
+    tversky,
+)
+from cwmi_jax.weight_maps import tubed_skeleton
+from tests.golden import class_images, figures, images, quick_jit, volume
 from tests.versions import enable_x64
 
 BASELINES = {
@@ -94,3 +111,47 @@ def test_every_baseline_of_the_paper_has_a_figure():
     renamed = {"balanced_bce": "balanced_ce", "dice_cldice": "cldice"}
     found = {renamed.get(name, name.split("_0.")[0].split("_2.")[0]) for name in names}
     assert found == set(list(LOSSES)[:11])
+
+
+RECENT = {
+    "skeleton_recall": skeleton_recall,
+    "cbdice": dice_cbdice,
+    "cbdice alone, 3 iterations": functools.partial(dice_cbdice, alpha=1.0, iterations=3),
+    "scnp": LOSSES["scnp"],
+    "scnp of ce, 5 pixels": scnp(cross_entropy, neighbourhood=5),
+    "skeleton_recall with dice_ce": functools.partial(skeleton_recall, dice_ce_weight=1.0),
+}
+
+
+def recent_inputs(case):
+    """Classes `[N, *shape]` and logits `[N, *shape, C]` of a case."""
+    if case["kind"] == "classes":
+        labels, logits = class_images(case["height"], case["width"], case["classes"], case["seed"])
+        return labels[None], logits[None]
+    if case["kind"] == "volume":
+        labels, logits = volume(case["depth"], case["height"], case["width"], case["seed"])
+        return labels[None], logits[None, ..., None]
+    labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
+    return labels, logits[..., None]
+
+
+@each_precision
+@pytest.mark.parametrize("case", figures("recent_losses"), ids=lambda case: case["kind"])
+def test_losses_of_2024_to_2026_are_those_of_their_equations(case, dtype, tolerance):
+    labels, logits = recent_inputs(case)
+    spatial_dims = labels.ndim - 1
+    tubes = np.stack([tubed_skeleton(label) for label in labels])
+
+    @quick_jit
+    def each(logits, labels, tubes):
+        given = dict(spatial_dims=spatial_dims, reduction="none")
+        return {
+            name: loss(logits, labels, **given, **({"tubed_skeleton": tubes} if "skeleton_recall" in name else {}))
+            for name, loss in RECENT.items()
+        }
+
+    with enable_x64(dtype == np.float64):
+        result = each(logits.astype(dtype), labels, tubes)
+    assert set(result) == set(case["losses"])
+    for name, figure in case["losses"].items():
+        assert_allclose(result[name], figure, rtol=tolerance, err_msg=name)

@@ -24,7 +24,7 @@ from tests.losses.cases import (
 
 each_loss = pytest.mark.parametrize("name", LOSSES)
 POOLED = ("dice", "jaccard", "tversky", "generalized_dice")
-WEIGHTED = ("ce", "focal", "wce", "dice_ce", "cwmi", "bounded_cwmi")
+WEIGHTED = ("ce", "focal", "wce", "dice_ce", "cwmi", "bounded_cwmi", "scnp")
 SURE = 1e4
 
 
@@ -138,7 +138,7 @@ def test_float32_agrees_with_float64_for_degenerate_masks(name):
 
 
 FREE = ("ce", "balanced_ce", "dice", "focal", "jaccard", "tversky", "wce", "abw", "cldice")
-FREE += ("generalized_dice", "dice_ce", "hausdorff_dt")
+FREE += ("generalized_dice", "dice_ce", "hausdorff_dt", "skeleton_recall", "scnp", "cbdice")
 
 
 @pytest.mark.parametrize("name", FREE)
@@ -159,7 +159,9 @@ CONSTANT = {
     "jaccard": 1 - (1 / 4 + 11 / 35 + 11 / 35) / 3,
     "generalized_dice": (1 / 2 + 5 / 8 + 5 / 8) / 3,
     "dice_ce": 1 - (2 / 5 + 5 / 8 + 5 / 8) / 3 + LOG_2,
+    "scnp": 1 - (2 / 5 + 5 / 8 + 5 / 8) / 3 + LOG_2,
     "bounded_cwmi": np.log(LOG_2 + 1e-4),
+    "skeleton_recall": (0 + 1 / 2 + 1 / 2) / 3,
 }
 
 
@@ -168,7 +170,8 @@ def test_losses_worked_out_by_hand(name):
     labels = np.zeros((*SHAPE, MASKS), int)
     labels[:12, :10, 1], labels[6:12, :, 2] = 1, 1
     logits = np.zeros(labels.shape, np.float32)
-    assert_allclose(quick_jit(masked(name))(logits, labels), CONSTANT[name], rtol=1e-6)
+    result = quick_jit(masked(name))(logits, labels, **maps_of_masks(name, labels))
+    assert_allclose(result, CONSTANT[name], rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", POOLED)
@@ -327,6 +330,7 @@ def test_class_weights_of_another_shape_are_named(name, weights):
         ("boundary", "distance_map", r"\(2, 12, 14, 3\), got \(2, 12, 14\)"),
         ("abw", "weight_maps", r"\(2, 12, 14, 3, 2\), got \(2, 12, 14, 2\)"),
         ("skea_topo", "weight_maps", r"\(2, 12, 14, 3, 2\), got \(2, 12, 14, 2\)"),
+        ("skeleton_recall", "tubed_skeleton", r"\(2, 12, 14, 3\), got \(2, 12, 14\)"),
     ],
 )
 def test_maps_of_another_shape_are_named(name, parameter, wanted):

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from cwmi_jax import cwmi_loss, losses
-from cwmi_jax.losses import LOSSES, MAPS, combine
+from cwmi_jax.losses import LOSSES, MAPS, combine, scnp
 from tests.golden import images, quick_jit
 from tests.losses.cases import batch, batch_of_masks, evaluate, maps, maps_of_masks
 
@@ -27,6 +27,8 @@ DEFAULTS = {
     "cwmi": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=True),
     "cwmi_real": dict(levels=4, orientations=None, ce_weight=0.9, complex_valued=False),
     "hausdorff_dt": dict(alpha=2.0),
+    "skeleton_recall": dict(dice_ce_weight=0.0),
+    "cbdice": dict(alpha=0.5, iterations=10, smooth=1.0),
 }
 
 
@@ -37,7 +39,7 @@ def test_the_paper_s_losses_come_first():
 def test_every_public_loss_has_a_name():
     functions = {getattr(losses, name) for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
     named = {loss.func if isinstance(loss, functools.partial) else loss for loss in LOSSES.values()}
-    assert named == functions - {combine} | {cwmi_loss}
+    assert named == functions - {combine, scnp} | {cwmi_loss, LOSSES["scnp"]}
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
@@ -106,7 +108,7 @@ def test_a_sum_of_losses_of_volumes(x64):
 def test_the_spacing_goes_to_the_losses_that_have_one(x64):
     """The default of four levels fits 16 rows because they are twice as far apart as columns."""
     labels, logits = images(16, 32)
-    measured = {"boundary": 0.1, "hausdorff_dt": 0.2, "cwmi_real": 0.3}
+    measured = {"boundary": 0.1, "hausdorff_dt": 0.2, "cwmi_real": 0.3, "cbdice": 0.4}
     spacing = (2.0, 1.0)
 
     @quick_jit
@@ -136,6 +138,23 @@ def test_weights_of_a_sum_may_be_traced(x64):
     assert_allclose([gradient[name] for name in names], [terms[name] for name in names], rtol=1e-6)
 
 
+def test_skeleton_recall_adds_what_a_sum_adds(x64):
+    """The paper's loss, in either way."""
+    logits, labels = batch()
+    given = maps("skeleton_recall", labels)
+
+    @quick_jit
+    def run(logits, labels, given):
+        return (
+            combine({"dice_ce": 1.0, "skeleton_recall": 1.0})(logits, labels, reduction="none", **given),
+            LOSSES["skeleton_recall"](logits, labels, dice_ce_weight=1.0, reduction="none", **given),
+        )
+
+    terms = [evaluate(name, logits, labels)[0] for name in ("dice_ce", "skeleton_recall")]
+    for result in run(logits, labels, given):
+        assert_allclose(result, sum(terms), rtol=1e-9)
+
+
 def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
     logits, labels = batch(count=2)
     run = quick_jit(combine({"boundary": 2.0}))
@@ -147,7 +166,7 @@ def test_maps_that_may_be_left_out_may_be_left_out_of_a_sum(x64):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"dise": 1.0, "ce": 1.0}, "names must be of 'ce', 'balanced_ce', .*'hausdorff_dt', got 'dise'"),
+        ({"dise": 1.0, "ce": 1.0}, "names must be of 'ce', 'balanced_ce', .*, got 'dise'"),
         ({}, "names must be of 'ce', .*, got none"),
         ({"ce": 1.0, "dice": np.nan}, r"weights\['dice'\] must be finite, got nan"),
         ({"ce": np.ones(3)}, r"weights\['ce'\] must be a single number, got the shape \(3,\)"),

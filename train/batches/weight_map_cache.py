@@ -39,12 +39,12 @@ class WeightMapCache:
         """Prepares a cache; nothing is read or written yet.
 
         Args:
-            functions: keyword of the loss -> map of a bool mask `[*shape]`, such as `cwmi_jax.losses.MAPS[name]`: an array
-                `[*shape]` or `[*shape, channels]`.
+            functions: keyword of the loss -> map of a bool mask `[*shape]`, or of classes if its argument is called
+                `labels`, such as `cwmi_jax.losses.MAPS[name]`: an array `[*shape]` or `[*shape, channels]`.
             dataset: name of the data set, a part of the key.
             classes: how many the data set has. For two the mask is class 1. For more a map of every class is made, and they
                 are stacked as the last axis, `[*shape, classes]`: what `boundary` takes. Losses that define their map for
-                two classes alone (`wce`, `abw`, `skea_topo`) have no use for it.
+                two classes alone (`wce`, `abw`, `skea_topo`) have no use for it. A map of `labels` is made once for all.
             folder: where maps are kept as `.npy`; None keeps them in memory.
 
         Raises:
@@ -99,7 +99,9 @@ class WeightMapCache:
             return array
 
     def _computed(self, function: MapFunction, name: str, label: npt.NDArray[np.int32]) -> Array:
-        if self._classes == 2:
+        if "labels" in inspect.signature(function).parameters:
+            array = np.asarray(function(label))
+        elif self._classes == 2:
             array = np.asarray(function(label == 1))
         else:
             each = [np.asarray(function(label == number)) for number in range(self._classes)]

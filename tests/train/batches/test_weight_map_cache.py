@@ -121,7 +121,7 @@ def test_the_library_s_maps_of_two_classes(tmp_path, loss):
         assert made.keys() == MAPS[loss].keys()
         for keyword, function in MAPS[loss].items():
             np.testing.assert_allclose(made[keyword], function(label), rtol=1e-6)
-            assert made[keyword].dtype == (bool if keyword == "skeletons" else np.float32)
+            assert made[keyword].dtype == (bool if "skeleton" in keyword else np.float32)
 
 
 def test_more_classes_have_a_map_each():
@@ -133,6 +133,15 @@ def test_more_classes_have_a_map_each():
         [1, 0, 0, 1, 2, 3, 4],
         [3, 2, 1, 0, -1, 0, 1],
     ])  # fmt: skip
+
+
+def test_a_map_of_labels_is_made_of_all_classes_at_once():
+    label = np.zeros((5, 12), np.int32)
+    label[1:4, :6], label[1:4, 6:] = 1, 2
+    made = WeightMapCache(MAPS["skeleton_recall"], dataset="some", classes=3)("a", label)["tubed_skeleton"]
+    assert made.dtype == bool and made.shape == label.shape
+    # The band's middle row and one to each side, through both classes.
+    np.testing.assert_array_equal(made[:, 3:9], (label > 0)[:, 3:9])
 
 
 def test_errors(tmp_path):
