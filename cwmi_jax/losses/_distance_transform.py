@@ -1,7 +1,7 @@
 """Exact Euclidean distance transforms inside a program, on any accelerator, for images and volumes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,11 @@ def distance_transform(mask: jax.Array, spacing: Sequence[float]) -> jax.Array:
     for axis, square in enumerate(others, start=2):
         squares = _nearest_along(squares, axis, square)
     return unit * jnp.sqrt(squares)
+
+
+def per_class(transform: Callable, masks: jax.Array, spacing: Sequence[float]) -> jax.Array:
+    """One of the transforms of `[N, *shape]` here, of `[N, C, *shape]`."""
+    return transform(masks.reshape(-1, *masks.shape[2:]), spacing).reshape(masks.shape)
 
 
 def signed_distance(mask: jax.Array, spacing: Sequence[float]) -> jax.Array:

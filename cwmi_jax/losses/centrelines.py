@@ -10,7 +10,7 @@ from cwmi_jax._inputs import pixel_map, reduce_images, segmentation_inputs
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner
 from cwmi_jax._settings import POSITIVE, SHARE, integer, number, spacing_or_ones
-from cwmi_jax.losses._distance_transform import distance_transform
+from cwmi_jax.losses._distance_transform import distance_transform, per_class
 from cwmi_jax.losses._morphology import soft_skeletons
 from cwmi_jax.losses.overlap import dice_cross_entropy
 
@@ -213,7 +213,7 @@ def _beside_dice(
 
 def _depths(masks: jax.Array, spacing: tuple[float, ...]) -> jax.Array:
     """Distances of `[N, C, *shape]` to the outside, over the largest of each; 1 everywhere where there is no outside."""
-    distances = distance_transform(masks.reshape(-1, *masks.shape[2:]), spacing).reshape(masks.shape)
+    distances = per_class(distance_transform, masks, spacing)
     distances = jnp.where(jnp.isfinite(distances), distances, 1)
     largest = distances.max(axis=tuple(range(2, masks.ndim)), keepdims=True)
     return distances / jnp.where(largest > 0, largest, 1)

@@ -1,7 +1,7 @@
 """Losses that weigh an error by how far it lies from a boundary."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from cwmi_jax._inputs import SegmentationInputs, pixel_map, reduce_images, segme
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner
 from cwmi_jax._settings import number, spacing_or_ones
-from cwmi_jax.losses._distance_transform import boundary_distance, signed_distance
+from cwmi_jax.losses._distance_transform import boundary_distance, per_class, signed_distance
 
 
 @batched(trailing=1)
@@ -55,7 +55,7 @@ def boundary(
     lengths = spacing_or_ones(spacing, inputs.spatial_dims)
     targets, p = inputs.compared_classes()
     if distance_map is None:
-        phi = _per_class(signed_distance, targets > 0.5, lengths).astype(p.dtype)
+        phi = per_class(signed_distance, targets > 0.5, lengths).astype(p.dtype)
     else:
         phi = pixel_map("distance_map", distance_map, inputs, channels=None if inputs.binary else inputs.classes)
     return reduce_images(_mean_product(phi.reshape(p.shape), p, inputs), inputs, reduction)
@@ -103,16 +103,9 @@ def hausdorff_dt(
     targets, p = inputs.compared_classes()
     alpha = number("alpha", alpha, p.dtype)
     both = jnp.concatenate([targets > 0.5, p > 0.5], axis=1)
-    of_label, of_prediction = jnp.split(
-        _per_class(boundary_distance, both, lengths).astype(p.dtype) ** alpha, 2, axis=1
-    )
+    of_label, of_prediction = jnp.split(per_class(boundary_distance, both, lengths).astype(p.dtype) ** alpha, 2, axis=1)
     weights = of_label + of_prediction
     return reduce_images(_mean_product(weights, (p - targets) ** 2, inputs), inputs, reduction)
-
-
-def _per_class(transform: Callable, masks: jax.Array, spacing: tuple[float, ...]) -> jax.Array:
-    """A distance transform of images `[N, *shape]` for `[N, C, *shape]`."""
-    return transform(masks.reshape(-1, *masks.shape[2:]), spacing).reshape(masks.shape)
 
 
 def _mean_product(left: jax.Array, right: jax.Array, inputs: SegmentationInputs) -> jax.Array:
