@@ -15,6 +15,8 @@ from cwmi_jax._meshes import batched
 from cwmi_jax._settings import integer
 from cwmi_jax.losses._morphology import extremum, square
 
+_SHARED = ("activation", "where", "spatial_dims")
+
 
 def scnp(loss: Callable[..., jax.Array], *, neighbourhood: int = 3) -> Callable[..., jax.Array]:
     """Same class neighbour penalisation: the loss of logits in which each pixel has its worst neighbour's.
@@ -33,7 +35,7 @@ def scnp(loss: Callable[..., jax.Array], *, neighbourhood: int = 3) -> Callable[
         channels are penalised by their difference, as one channel is.
 
     Raises:
-        TypeError: a neighbourhood that is no integer.
+        TypeError: a neighbourhood that is no integer, or a loss without the arguments that all share.
         ValueError: a neighbourhood that is not odd.
 
     References:
@@ -51,7 +53,10 @@ def scnp(loss: Callable[..., jax.Array], *, neighbourhood: int = 3) -> Callable[
     if neighbourhood % 2 == 0:
         raise ValueError(f"neighbourhood must be odd, got {neighbourhood}")
     known = inspect.signature(loss).parameters
-    shared = {name: known[name].default for name in ("activation", "where", "spatial_dims")}
+    lacking = [name for name in _SHARED if name not in known]
+    if lacking:
+        raise TypeError(f"loss must have the arguments that those in LOSSES share, {loss} lacks {', '.join(lacking)}")
+    shared = {name: known[name].default for name in _SHARED}
 
     @batched(trailing=1)
     def of_worst(logits: ArrayLike, labels: ArrayLike, **options: Any) -> jax.Array:

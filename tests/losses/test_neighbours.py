@@ -112,6 +112,11 @@ def test_a_loss_keeps_its_name_and_arguments():
         LOSSES["scnp"](ROW, LABEL, gamma=2.0)
 
 
+def test_a_function_that_is_no_loss():
+    with pytest.raises(TypeError, match=r"loss must have the arguments .* lacks activation, spatial_dims"):
+        scnp(lambda logits, labels, *, where=None: logits.mean())
+
+
 def test_twice_is_a_wider_neighbourhood_in_the_open():
     """Where a class fills all, for a window of 5 pixels is one of 3 by one of 3."""
     logits, labels = batch_of_masks(count=2, dtype=np.float32)
