@@ -109,34 +109,43 @@ def score_image(
     """
     classes = len(class_names)
     counts = _counts(predicted, label, where, classes)
-    present = counts.sum(axis=0) + counts.sum(axis=1) > 0
+    present = present_classes(counts)
 
     def of_mask(score: Score, number: int) -> float:
         physical = {} if spacing is None or score.unit != "length" else {"spacing": spacing}
         masks = (predicted == number, label == number)
         return float(score.function(*masks, where=where, spatial_dims=label.ndim, **physical))
 
-    if classes == 2:
-        return {
-            score.name: _mean_overlap(score, counts) if score.kind == "overlap" else of_mask(score, 1)
-            for score in SCORES
-        }
     scores: dict[str, float] = {}
     by_class: dict[str, float] = {}
-    for score in BY_CLASS:
+    for score in SCORES if classes == 2 else BY_CLASS:
         if score.kind == "overlap":
             values = np.where(present, score.function(counts), np.nan).tolist()
         else:
             values = [of_mask(score, number) if present[number] else math.nan for number in range(1, classes)]
         scores[score.name] = mean_of(values)
-        columns = [column.name for _, column in score.by_class(class_names)]
-        by_class |= dict(zip(columns, values, strict=True))
+        if classes > 2:
+            columns = [column.name for _, column in score.by_class(class_names)]
+            by_class |= dict(zip(columns, values, strict=True))
     return scores | by_class
 
 
 def mean_iou(predicted: Classes, label: Classes, *, where: npt.NDArray[np.bool_], classes: int) -> float:
     """The first of the scores alone; see `score_image`."""
-    return _mean_overlap(SCORES[0], _counts(predicted, label, where, classes))
+    counts = _counts(predicted, label, where, classes)
+    return mean_of(np.where(present_classes(counts), SCORES[0].function(counts), np.nan))
+
+
+def present_classes(confusion: Any) -> Any:
+    """Which classes have a part in an image's mean: both of two, and of more those that its label or its prediction has.
+
+    Args:
+        confusion: counts `[..., C, C]`, NumPy or JAX.
+
+    Returns:
+        `[..., C]`, bool.
+    """
+    return (confusion.sum(axis=-1) + confusion.sum(axis=-2) > 0) | (confusion.shape[-1] == 2)
 
 
 def mean_of(values: npt.ArrayLike) -> float:
@@ -152,12 +161,6 @@ def deviation_of(values: npt.ArrayLike) -> float:
     known = known[~np.isnan(known)]
     with np.errstate(invalid="ignore"):
         return float(known.std(ddof=min(known.size - 1, 1))) if known.size else math.nan
-
-
-def _mean_overlap(score: Score, counts: npt.NDArray[np.int64]) -> float:
-    """Over both classes of two, and over those of more that there are."""
-    present = (counts.sum(axis=0) + counts.sum(axis=1) > 0) | (len(counts) == 2)
-    return mean_of(np.where(present, score.function(counts), np.nan))
 
 
 def _counts(predicted: Classes, label: Classes, where: npt.NDArray[np.bool_], classes: int) -> npt.NDArray[np.int64]:

@@ -13,6 +13,7 @@ import optax
 
 from cwmi_jax.metrics import confusion_matrix, dice_from_confusion, iou_from_confusion
 from train.runs.terms import Terms, observe
+from train.scores import present_classes
 
 Arrays = dict[str, Any]
 
@@ -161,7 +162,7 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
     count = jax.vmap(lambda z, y, w: confusion_matrix(z, y, num_classes=classes, where=w))
     confusion = count(logits, batch["labels"], batch["where"])
     seen = confusion.sum(axis=(1, 2)) > 0
-    present = (confusion.sum(axis=1) + confusion.sum(axis=2) > 0) | (classes == 2)
+    present = present_classes(confusion)
     scores = {"mIoU": iou_from_confusion(confusion), "mDice": dice_from_confusion(confusion)}
     number = jnp.maximum(present.sum(axis=-1), 1)
     means = {name: score.sum(axis=-1, where=present) / number for name, score in scores.items()}
