@@ -9,7 +9,6 @@ from train.datasets.dataset import (
     Indices,
     check_indices,
     facts_of,
-    known_spacing,
     largest_shape,
     typical_spacing,
 )
@@ -28,7 +27,6 @@ __all__ = [
     "SegmentationDataset",
     "check_indices",
     "facts_of",
-    "known_spacing",
     "largest_shape",
     "open_dataset",
     "prepare",

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from train.datasets.readers import DatasetError, describe_values
+from train.datasets.errors import DatasetError, listed
 
 TABLES = ("classes.json", "classes.csv")
 """Files that a table may be in."""
@@ -198,7 +198,7 @@ def numbering_without_table(values: Mapping[int, pathlib.Path], ignored: frozens
     else:
         remedy = f"name them in {TABLES[0]}, leave some out with --data.ignore, or renumber the classes"
     raise DatasetError(
-        f"{values[wrong]}: holds {wrong}, all masks together {describe_values(np.array(found))}, where 0 and 255, or "
+        f"{values[wrong]}: holds {wrong}, all masks together {listed(found)}, where 0 and 255, or "
         f"0, 1, ..., C - 1 without a gap and C at most {MAX_CLASSES}, are read; {remedy}"
     )
 

@@ -51,7 +51,7 @@ class Record(NamedTuple):
         name: Unique in the data set.
         split: Part of the original set that it comes from, for example "training"; empty where there is none.
         load: Reads it.
-        spacing: Millimetres from a pixel to the next along each axis; None where they are not known.
+        spacing: Millimetres from a pixel to the next along each axis; None unless those of all examples are known.
     """
 
     name: str

@@ -37,7 +37,8 @@ class ImageFacts(NamedTuple):
         mean: Of each channel over the pixels.
         variance: Likewise.
         pixels: Of each class, those of unknown class left out.
-        spacing: Millimetres from a pixel to the next along each axis; None where the file does not say.
+        spacing: Millimetres from a pixel to the next along each axis; None unless the files of all images say it, lest
+            lengths of two units be compared.
     """
 
     shape: tuple[int, ...]
@@ -114,25 +115,14 @@ def facts_of(example: Example, *, classes: int, spacing: Sequence[float] | None 
     )
 
 
-def known_spacing(dataset: Dataset, index: int) -> tuple[float, ...] | None:
-    """The spacing of an image; None unless that of all images is known, lest lengths of two units be compared.
-
-    Args:
-        dataset: The images.
-        index: Which of them.
-    """
-    known = all(facts.spacing is not None for facts in dataset.images)
-    return dataset.images[index].spacing if known else None
-
-
 def typical_spacing(dataset: Dataset, indices: Indices) -> tuple[float, ...] | None:
-    """The median spacing along each axis; None unless that of all images is known.
+    """The median spacing along each axis; None where it is not known.
 
     Args:
         dataset: The images.
         indices: Those of them that count.
     """
-    spacings = [known_spacing(dataset, int(index)) for index in indices]
+    spacings = [dataset.images[int(index)].spacing for index in indices]
     known = [spacing for spacing in spacings if spacing is not None]
     return tuple(np.median(known, axis=0).tolist()) if known else None
 

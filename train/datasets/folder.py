@@ -3,7 +3,7 @@
 import functools
 import logging
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +25,7 @@ from train.datasets.classes import (
 )
 from train.datasets.contents import AS_IS, Contents, Files, Pair, Reading, Record
 from train.datasets.dataset import WHITE
+from train.datasets.errors import listed
 from train.datasets.matching import Pairing, check_links, pair_by_name
 from train.datasets.readers import (
     SUFFIXES,
@@ -121,8 +122,10 @@ class Folder(SegmentationBuilder):
         white = _white(seen)
         dtype = next(iter(seen.dtypes)) if len(seen.dtypes) == 1 else _common(seen.dtypes)
         load = functools.partial(_load, numbering=numbering, by_colour=by_colour, dtype=dtype, white=white)
+        spacings = _spacings([paths.image for paths in found.values()])
         records = [
-            Record(name, "", functools.partial(load, paths), read_spacing(paths.image)) for name, paths in found.items()
+            Record(name, "", functools.partial(load, paths), spacing)
+            for (name, paths), spacing in zip(found.items(), spacings, strict=True)
         ]
         coloured = bool(table) and all(entry.colour for entry in table)
         return Contents(
@@ -236,16 +239,23 @@ def _numbering(
         )
     absent = [entry.name for entry in table if not numbers_of(entry) & values.keys()]
     if absent:
-        _LOG.warning("no mask holds the classes %s of %s", _listed(absent), path)
+        _LOG.warning("no mask holds the classes %s of %s", listed(absent), path)
     return numbering
+
+
+def _spacings(images: Sequence[pathlib.Path]) -> list[tuple[float, ...] | None]:
+    """Of each image, or none at all where some do not say it."""
+    spacings = [read_spacing(path) for path in images]
+    silent = [path for path, spacing in zip(images, spacings, strict=True) if spacing is None]
+    if silent and len(silent) < len(images):
+        _LOG.warning(
+            "%s does not say how far apart its pixels lie: lengths are taken in pixels, of all images", silent[0]
+        )
+    return [None] * len(images) if silent else spacings
 
 
 def _kind(dims: int, channels: int) -> str:
     return f"{dims} spatial axes and {channels} channel{'s' * (channels > 1)}"
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
 
 
 def _common(dtypes: set[np.dtype]) -> np.dtype:

@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from train.batches.batch import one_of, unpadded
 from train.batches.pipeline import Loading, evaluation_batches
-from train.datasets import known_spacing
 from train.runs import parallel
 from train.runs.checkpoints import CheckpointError, Checkpoints, Restored
 from train.runs.folder import ResultFolder, RunError, RunFolder
@@ -88,7 +87,7 @@ def evaluate_run(
             prediction.label,
             where=prediction.where,
             class_names=class_names,
-            spacing=known_spacing(dataset, int(index)),
+            spacing=dataset.images[int(index)].spacing,
         )
         for index, prediction in zip(indices, _predictions(setup, state, indices), strict=True)
     }
@@ -109,7 +108,7 @@ def evaluate_run(
         "best_epoch": restored.position.best.get("epoch"),
         "seconds": _training_seconds(folder),
         "images": len(rows),
-        "length_unit": "pixels" if known_spacing(dataset, 0) is None else "mm",
+        "length_unit": "pixels" if dataset.images[0].spacing is None else "mm",
         "mean": {score: mean_of(values) for score, values in known.items()},
         "deviation": {score: deviation_of(values) for score, values in known.items()},
     }

@@ -1,10 +1,12 @@
 """Anyone's images and masks: every kind that is read, and every kind of mistake."""
 
+import nibabel
 import numpy as np
 import pytest
+import tifffile
 
 from tests.train.datasets.tree import BINARY, RNG, THREE, Tree, grey, rgb
-from train.datasets import DatasetError, folder
+from train.datasets import DatasetError, folder, typical_spacing
 
 
 @pytest.fixture
@@ -81,6 +83,38 @@ def test_floats_beside_eight_and_sixteen_bits(tree):
     a, b, c = tree.open()
     np.testing.assert_array_equal(a.image[..., 0], values)
     np.testing.assert_allclose([b.image[1:], c.image[1:]], 0.2, rtol=1e-6)
+
+
+def spaced(tree, name, spacing):
+    """A NIfTI volume and its mask, whose voxels are so many millimetres apart."""
+    for part, values in (
+        ("images", RNG.random((4, 5, 6), dtype=np.float32)),
+        ("masks", np.eye(4, 30).reshape(4, 5, 6)),
+    ):
+        path = tree.root / part / f"{name}.nii.gz"
+        nibabel.save(nibabel.Nifti1Image(values.astype(np.float32), np.diag([*spacing, 1])), path)
+
+
+def test_millimetres_between_voxels(tree):
+    spaced(tree, "a", (3.0, 0.5, 0.75))
+    spaced(tree, "b", (2.0, 0.5, 0.75))
+    spaced(tree, "c", (9.0, 0.5, 0.75))
+    dataset = tree.open()
+    assert [facts.spacing for facts in dataset.images] == [(length, 0.5, 0.75) for length in (3, 2, 9)]
+    assert typical_spacing(dataset, [0, 1, 2]) == (3, 0.5, 0.75)
+    assert typical_spacing(dataset, [1, 2]) == (5.5, 0.5, 0.75)
+
+
+def test_lengths_of_two_units_are_not_compared(tree, caplog):
+    spaced(tree, "a", (3.0, 0.5, 0.75))
+    for part, dtype in (("images", np.float32), ("masks", np.uint8)):
+        tifffile.imwrite(
+            tree.root / part / "b.tif", np.eye(4, 30).reshape(4, 5, 6).astype(dtype), photometric="minisblack"
+        )
+    dataset = tree.open()
+    assert [facts.spacing for facts in dataset.images] == [None, None]
+    assert "images/b.tif does not say how far apart its pixels lie" in caplog.text
+    assert typical_spacing(dataset, [0, 1]) is None
 
 
 def test_volumes(tree):
