@@ -69,11 +69,24 @@ def test_commands_can_be_parsed(page):
             assert set(words[1:]) <= set(targets), line
         elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "train":
             parsers()[words[2]](words[3:])
+        elif words[:3] == ["python", "-m", "docs.figures.study"]:
+            assert words[3:4] in (["collect"], ["draw"]), line
         elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "benchmarks":
             modules = [words[2].partition(".")[2], *words[3:]]
             assert all((ROOT / "benchmarks" / f"{module or '__main__'}.py").exists() for module in modules), line
         else:
             assert not words or words[0] == "pip", line
+
+
+def test_tables_of_the_study_are_those_of_its_runs():
+    pytest.importorskip("tyro")
+    from docs.figures import study
+
+    rows = {preset: study.read(preset) for preset in study.PRESETS}
+    assert all(set(of_preset) == set(study.LOSSES) for of_preset in rows.values())
+    texts = [page.read_text(encoding="utf-8") for page in study.PAGES]
+    assert sorted(re.findall("<!-- table (.*) -->", "".join(texts))) == sorted(study.TABLES)
+    assert [study.with_tables(text, rows) for text in texts] == texts
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""Puts the runs of comparisons into docs/study.csv, and draws from it the tables of docs/results.md and docs/study.png.
+"""Puts the runs of comparisons into docs/study.csv, and draws from it tables of docs/results.md and README, and figures.
 
 docs/study.csv has a line for every test image of every run; with several commands of a comparison into one folder, the last
 one must name all of its losses. Two commands, from the root of the repository:
@@ -11,7 +11,6 @@ one must name all of its losses. Two commands, from the root of the repository:
 
 import argparse
 import csv
-import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -26,12 +25,12 @@ from train.reports.results import Part, Row, Run, RunKey
 from train.reports.tables import cell, differences, is_best, over_folds
 from train.runs.folder import RunFolder
 from train.runs.logs import read_metrics
-from train.scores import SCORES, Score
+from train.scores import SCORES, TABLE_1, Score
 from train.variants import parse_variant
 
 ROOT = Path(__file__).parents[2]
 CSV, TERMS_CSV = ROOT / "docs" / "study.csv", ROOT / "docs" / "study-terms.csv"
-RESULTS = ROOT / "docs" / "results.md"
+PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
 COLUMNS = tuple(score for score in SCORES if score.name != "ARE")
 
 PRESETS = {"drive-narrow": "DRIVE", "isbi2012-narrow": "ISBI 2012"}
@@ -39,47 +38,29 @@ PRESETS = {"drive-narrow": "DRIVE", "isbi2012-narrow": "ISBI 2012"}
 
 OURS = "bounded_cwmi"
 LOSSES = ("ce", "dice", "rmi", "dice_ce", "cwmi", OURS)
-"""Rows of the first table of each preset."""
+"""Rows of the tables."""
 
-INK, ACCENT, GREY = "#1b2a41", "#d55e00", "#8c959f"
+INK, ACCENT = "#1b2a41", "#d55e00"
 
 
 class Table(NamedTuple):
-    """A table of docs/results.md.
+    """A table of a page, with a row for each of `LOSSES`.
 
     Attributes:
         preset: of its runs.
-        losses: its rows; those of which there is no run are left out.
+        columns: its scores.
         reference: loss that the others are tested against; "" for a table of scores.
     """
 
     preset: str
-    losses: tuple[str, ...]
+    columns: Sequence[Score] = COLUMNS
     reference: str = ""
 
 
-FACTORS = (
-    "cwmi:levels=2",
-    "cwmi:levels=3",
-    "cwmi:levels=5",
-    "cwmi:orientations=2",
-    "cwmi:orientations=8",
-    "cwmi:complex_valued=false",
-    "cwmi:ce_weight=5",
-    "cwmi:ce_weight=20",
-    "cwmi:ce_weight=100",
-    "cwmi:class_weights=none",
-    "cwmi:loss.cross_entropy_epochs=0",
-    "cwmi:loss.cross_entropy_epochs=2",
-    "cwmi:model.norm=group",
-    "cwmi:optimizer.clip_norm=0",
-)
-"""One setting changed from the paper's."""
-
 TABLES = {
-    **{preset: Table(preset, LOSSES) for preset in PRESETS},
-    **{f"{preset} tests": Table(preset, LOSSES, OURS) for preset in PRESETS},
-    **{f"{preset} factors": Table(preset, ("cwmi", *FACTORS)) for preset in PRESETS},
+    **{preset: Table(preset) for preset in PRESETS},
+    **{f"{preset}, tests": Table(preset, reference=OURS) for preset in PRESETS},
+    "drive-narrow, the paper's scores": Table("drive-narrow", columns=TABLE_1),
 }
 """Name of a table, as `<!-- table NAME -->` above its place has it -> what it holds."""
 
@@ -98,7 +79,8 @@ def main() -> None:
         rows = {preset: read(preset) for preset in PRESETS}
         draw_scores(rows, ROOT / "docs" / "study.png")
         draw_terms(ROOT / "docs" / "terms.png")
-        RESULTS.write_text(with_tables(RESULTS.read_text(encoding="utf-8"), rows), encoding="utf-8")
+        for page in PAGES:
+            page.write_text(with_tables(page.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 def collect(folders: Sequence[tuple[str, Path]]) -> None:
@@ -106,13 +88,7 @@ def collect(folders: Sequence[tuple[str, Path]]) -> None:
     lines: list[dict[str, Any]] = []
     terms: list[dict[str, Any]] = []
     for preset, folder in folders:
-        seconds = {
-            tuple(line[name] for name in ("loss", "network", "seed", "fold")): line["seconds"]
-            for line in _lines(folder / "table.csv")
-        }
-        for line in _lines(folder / "images.csv"):
-            run = tuple(line[name] for name in ("loss", "network", "seed", "fold"))
-            lines.append({"preset": preset, **line, "seconds": seconds[run]})
+        lines += [{"preset": preset, **line} for line in _lines(folder / "images.csv")]
         for loss, network in dict.fromkeys(
             (line["loss"], line["network"]) for line in lines if line["preset"] == preset
         ):
@@ -144,60 +120,56 @@ def _terms(preset: str, folder: Path, loss: str, network: str) -> Iterable[dict[
 def read(preset: str) -> dict[str, Row]:
     """The rows of a preset by the names of their losses."""
     scores: dict[tuple[str, Part], dict[str, dict[str, float]]] = {}
-    seconds: dict[tuple[str, Part], float] = {}
     for line in _lines(CSV):
         if line["preset"] == preset:
             of_run = line["loss"], Part(int(line["seed"]), int(line["fold"]))
             scores.setdefault(of_run, {})[line["image"]] = {c.name: float(line[c.name]) for c in COLUMNS}
-            seconds[of_run] = float(line["seconds"])
     runs: dict[str, dict[Part, Run]] = {}
     for (loss, part), images in scores.items():
         mean = {c.name: float(np.mean([of_image[c.name] for of_image in images.values()])) for c in COLUMNS}
         key = RunKey("unet", loss, part, RunFolder(Path()))
-        runs.setdefault(loss, {})[part] = Run(key, {}, {"mean": mean, "seconds": seconds[loss, part]}, images)
+        runs.setdefault(loss, {})[part] = Run(key, {}, {"mean": mean}, images)
     return {loss: Row("unet", loss, of_loss, {}) for loss, of_loss in runs.items()}
 
 
 def with_tables(text: str, rows: dict[str, dict[str, Row]]) -> str:
-    """The page with each table as the CSV has it, in the place of the one below its mark."""
+    """A page with each table as the CSV has it, in the place of the one below its mark."""
 
     def replace(found: re.Match[str]) -> str:
         table = TABLES[found[1]]
-        of_table = _alike([rows[table.preset][loss] for loss in table.losses if loss in rows[table.preset]])
-        lines = tests(of_table, table) if table.reference else scores(of_table, PRESETS[table.preset])
-        return f"<!-- table {found[1]} -->\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        of_table = [rows[table.preset][loss] for loss in LOSSES]
+        lines = tests(of_table, table) if table.reference else scores(of_table, table)
+        return f"<!-- table {found[1]} -->\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
-    return re.sub(r"<!-- table (.*) -->\n(?:\|.*\n)*", replace, text)
-
-
-def _alike(rows: Sequence[Row]) -> list[Row]:
-    """The rows with those seeds and folds alone that all of them have."""
-    common = set.intersection(*(set(row.runs) for row in rows))
-    return [dataclasses.replace(row, runs={part: row.runs[part] for part in sorted(common)}) for row in rows]
+    return re.sub(r"<!-- table (.*) -->\n\n(?:\|.*\n)*", replace, text)
 
 
-def scores(rows: Sequence[Row], title: str) -> list[list[str]]:
-    """Means and deviations over folds, and seconds."""
-    lines = [[title, *(metric.heading for metric in COLUMNS), "seconds"], ["---", *["---:"] * (len(COLUMNS) + 1)]]
+def scores(rows: Sequence[Row], table: Table) -> list[list[str]]:
+    """Means and deviations over folds."""
+    lines = [
+        [PRESETS[table.preset], *(score.heading for score in table.columns)],
+        ["---", *["---:"] * len(table.columns)],
+    ]
     for row in rows:
-        cells = [f"**{cell(row, m)}**" if is_best(row, rows, m) else cell(row, m) for m in COLUMNS]
-        took = np.mean([run.result["seconds"] for run in row.runs.values()])
-        lines.append([f"`{row.loss}`", *cells, f"{took:.0f}"])
+        cells = [
+            f"**{cell(row, score)}**" if is_best(row, rows, score) else cell(row, score) for score in table.columns
+        ]
+        lines.append([f"`{row.loss}`", *cells])
     return lines
 
 
 def tests(rows: Sequence[Row], table: Table) -> list[list[str]]:
-    """The reference against each other loss: difference, bold where a paired test finds it better, struck where worse."""
-    lines = [[f"{PRESETS[table.preset]}, `{table.reference}` against", *(metric.heading for metric in COLUMNS)]]
-    lines.append(["---", *["---:"] * len(COLUMNS)])
-    found = {(d.row.loss, d.column.name): d for d in differences(rows, COLUMNS, table.reference)}
+    """The reference against each other loss: bold where a paired test finds it better, in brackets where worse."""
+    lines = [[f"{PRESETS[table.preset]}, `{table.reference}` against", *(score.heading for score in table.columns)]]
+    lines.append(["---", *["---:"] * len(table.columns)])
+    found = {(d.row.loss, d.column.name): d for d in differences(rows, table.columns, table.reference)}
     for row in rows:
         if row.loss == table.reference:
             continue
         cells = []
-        for metric in COLUMNS:
-            difference = found[row.loss, metric.name]
-            value = f"{-difference.test.difference:+.{metric.digits}f}"
+        for score in table.columns:
+            difference = found[row.loss, score.name]
+            value = score.shown(-difference.test.difference, sign="+")
             cells.append({"worse": f"**{value}**", "better": f"({value})"}.get(verdict(difference), value))
         lines.append([f"`{row.loss}`", *cells])
     return lines
