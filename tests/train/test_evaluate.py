@@ -11,9 +11,11 @@ import pytest
 
 from tests.train.runs.finished_run import Bright, config, finish, save
 from train import evaluate
+from train.config import ModelConfig
 from train.runs import evaluation, parallel
 from train.runs.folder import ResultFolder, RunError, RunFolder
-from train.runs.setup import open_folder, prepare_run
+from train.runs.setup import initial_state, open_folder, prepare_run
+from train.runs.steps import predict_step
 
 NAMES = ["mIoU", "mDice", "VI", "ARI", "HD", "HD95", "Betti error", "clDice", "ARE"]
 
@@ -59,6 +61,23 @@ def test_each_test_image_has_its_row(run):
         scores = found[made.dataset.names[index]]
         assert list(scores) == NAMES
         assert scores["mIoU"] == pytest.approx(iou_by_hand(made, index, 0.25), abs=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_what_is_scored_is_what_the_network_says_of_the_image_alone(norm, _bright, tmp_path):
+    """Whatever the sizes of the images that are tested with it."""
+    made = prepare_run(config(tmp_path / "run", model=ModelConfig(width=4, depth=2, norm=norm, groups=2)))
+    save(made, open_folder(made), [None])
+    evaluation.test_run(made, RunFolder(tmp_path / "run"))
+    found = rows(tmp_path / "run" / "test.csv")
+    state = initial_state(made)
+    for index in made.split.test:
+        example = made.dataset[index]
+        alone = predict_step(state, made.statistics.standardise(example.image)[None], network=made.network)
+        confusion = np.zeros((2, 2))
+        np.add.at(confusion, (example.label, np.asarray(alone[0, ..., 0] > 0.5, int)), 1)
+        union = confusion.sum(axis=0) + confusion.sum(axis=1) - np.diag(confusion)
+        assert found[example.name]["mIoU"] == pytest.approx(np.mean(np.diag(confusion) / union), abs=1e-6)
 
 
 def test_a_terminal_says_that_the_network_is_compiled_until_an_image_is_tested(run, monkeypatch, capsys):

@@ -61,6 +61,7 @@ def step_arrays(batch: Batch, maps: Sequence[str] = ()) -> dict[str, Any]:
         "images": batch.images,
         "labels": batch.labels,
         "where": batch.where,
+        "sides": np.asarray(batch.sides, np.int32),
         "maps": {keyword: batch.maps[keyword] for keyword in maps},
     }
 

@@ -2,7 +2,8 @@
 
 Everything here maps `[B, *shape, C]` to `[B, *shape, C']`; the number of spatial axes is that of the input. Features are
 computed in `dtype`; parameters, and the statistics of every normalisation, are float32. Which normalisation, and how, is
-said once, by a `Normalisation` that all pieces of a network share.
+said once, by a `Normalisation` that all pieces of a network share. Where only a part of a canvas is image, `inside`
+`[B, *shape, 1]`, bool, says which: what lies outside has no influence on what lies inside.
 """
 
 import dataclasses
@@ -41,6 +42,8 @@ class Normalisation:
     def layer(self, channels: int, name: str) -> nn.Module:
         """Makes the layer, inside a compact method.
 
+        Neither takes its variance fast, as a difference of squares, which is lost in float32 where a mean is far from zero.
+
         Args:
             channels: Channels of the features.
             name: Name of the layer in the tree of parameters.
@@ -51,9 +54,12 @@ class Normalisation:
         """
         if self.norm == "group":
             return nn.GroupNorm(
-                num_groups=math.gcd(self.groups, channels), epsilon=_EPSILON, dtype=self.dtype, name=name
+                num_groups=math.gcd(self.groups, channels),
+                epsilon=_EPSILON,
+                use_fast_variance=False,
+                dtype=self.dtype,
+                name=name,
             )
-        # The fast variance, a difference of squares, is lost in float32 where a mean is far from zero.
         return nn.BatchNorm(
             use_running_average=not self.train,
             momentum=_MOMENTUM,
@@ -110,10 +116,15 @@ class NormalisedConvolution(nn.Module):
     normalisation: Normalisation
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(self, features: jax.Array, inside: jax.Array | None = None) -> jax.Array:
         """Maps `[B, *shape, C]` to `[B, *shape, channels]`."""
+        mask = None
+        if inside is not None:
+            # To a convolution the image ends where it ends: beyond are zeros, as beyond a canvas.
+            features = jnp.where(inside, features, jnp.zeros((), features.dtype))
+            mask = jnp.broadcast_to(inside, (*features.shape[:-1], self.channels))
         features = Convolution(self.channels, self.side, self.normalisation.dtype, name="convolve")(features)
-        normalised: jax.Array = self.normalisation.layer(self.channels, "normalise")(features)
+        normalised: jax.Array = self.normalisation.layer(self.channels, "normalise")(features, mask=mask)
         return normalised
 
 
@@ -129,10 +140,10 @@ class Encoder(nn.Module):
     normalisation: Normalisation
 
     @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
+    def __call__(self, features: jax.Array, inside: jax.Array | None = None) -> jax.Array:
         """Maps `[B, *shape, C]` to `[B, *shape, channels]`."""
         for name in ("first", "second"):
-            features = nn.relu(NormalisedConvolution(self.channels, 3, self.normalisation, name=name)(features))
+            features = nn.relu(NormalisedConvolution(self.channels, 3, self.normalisation, name=name)(features, inside))
         return features
 
 
@@ -153,12 +164,14 @@ class AttentionGate(nn.Module):
     normalisation: Normalisation
 
     @nn.compact
-    def __call__(self, skip: jax.Array, gate: jax.Array) -> jax.Array:
+    def __call__(self, skip: jax.Array, gate: jax.Array, inside: jax.Array | None = None) -> jax.Array:
         """Weighs `skip`, `[B, *shape, C]`, by its agreement with `gate`, `[B, *shape, C]`."""
         channels = max(skip.shape[-1] // 2, 1)
-        from_gate = NormalisedConvolution(channels, 1, self.normalisation, name="gate")(gate)
-        from_skip = NormalisedConvolution(channels, 1, self.normalisation, name="skip")(skip)
-        attention = NormalisedConvolution(1, 1, self.normalisation, name="attention")(nn.relu(from_gate + from_skip))
+        from_gate = NormalisedConvolution(channels, 1, self.normalisation, name="gate")(gate, inside)
+        from_skip = NormalisedConvolution(channels, 1, self.normalisation, name="skip")(skip, inside)
+        attention = NormalisedConvolution(1, 1, self.normalisation, name="attention")(
+            nn.relu(from_gate + from_skip), inside
+        )
         return skip * nn.sigmoid(attention)
 
 
@@ -176,14 +189,16 @@ class Decoder(nn.Module):
     attention: bool
 
     @nn.compact
-    def __call__(self, features: jax.Array, skip: jax.Array) -> jax.Array:
+    def __call__(self, features: jax.Array, skip: jax.Array, inside: jax.Array | None = None) -> jax.Array:
         """Maps `[B, *shape, C]` and the skip connection `[B, *(2 * shape), channels]` to the shape of the latter."""
-        features = NormalisedConvolution(self.channels, 3, self.normalisation, name="upsampled")(upsample(features))
+        features = NormalisedConvolution(self.channels, 3, self.normalisation, name="upsampled")(
+            upsample(features), inside
+        )
         features = nn.relu(features)
         if self.attention:
-            skip = AttentionGate(self.normalisation, name="attention_gate")(skip, features)
+            skip = AttentionGate(self.normalisation, name="attention_gate")(skip, features, inside)
         merged: jax.Array = Encoder(self.channels, self.normalisation, name="merged")(
-            jnp.concatenate([skip, features], axis=-1)
+            jnp.concatenate([skip, features], axis=-1), inside
         )
         return merged
 
@@ -200,6 +215,27 @@ def downsample(features: jax.Array) -> jax.Array:
     window = (2,) * (features.ndim - 2)
     pooled: jax.Array = nn.max_pool(features, window, strides=window)
     return pooled
+
+
+def inside_of(sides: jax.Array, shape: tuple[int, ...], *, multiple: int, stage: int) -> jax.Array:
+    """Where the images on a canvas lie, of which each was made larger until `multiple` divides its sides.
+
+    Args:
+        sides: `[B, axes]`, of each image itself, pixels.
+        shape: of the canvas at this stage.
+        multiple: what the sides are rounded up to, in pixels of the images.
+        stage: how often the canvas was halved.
+
+    Returns:
+        `[B, *shape, 1]`, bool.
+    """
+    ends = -(-sides // multiple) * multiple // 2**stage
+    inside = jnp.ones((sides.shape[0], *shape), bool)
+    for axis, side in enumerate(shape):
+        along = [side if other == axis else 1 for other in range(len(shape))]
+        end = ends[:, axis].reshape(-1, *(1 for _ in shape))
+        inside &= jnp.arange(side, dtype=ends.dtype).reshape(1, *along) < end
+    return inside[..., None]
 
 
 def pad_to_multiple(images: jax.Array, multiple: int) -> jax.Array:

@@ -19,6 +19,7 @@ from train.models.layers import (
     Encoder,
     Normalisation,
     downsample,
+    inside_of,
     pad_to_multiple,
 )
 
@@ -38,7 +39,8 @@ class UNet(nn.Module, kw_only=True):
     batch that is one pixel at the coarsest stage leaves nothing after normalisation but the shift; train on larger crops.
 
     Images are padded with their edge, at the end of each axis; padding counts in the statistics of a training batch. No
-    padding takes place where `2**depth` divides the sides, as it does all of the paper's.
+    padding takes place where `2**depth` divides the sides, as it does all of the paper's. Images of different sizes that
+    were padded with their edge to one canvas have, with `sides`, the logits that each has by itself.
 
     Attributes:
         width: Channels of the first stage; doubled at each of the further ones.
@@ -89,13 +91,15 @@ class UNet(nn.Module, kw_only=True):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+    def __call__(self, images: jax.Array, *, train: bool, sides: jax.Array | None = None) -> jax.Array:
         """Computes logits.
 
         Args:
             images: `[B, *shape, C]`, of `spatial_dims` spatial axes of any size.
             train: Whether batch normalisation takes the statistics of `images` and updates the running ones, or uses the
                 latter. Without effect for "group".
+            sides: `[B, spatial_dims]`, integers: of each image itself, before it was padded with its edge at the end of
+                its axes. None where none was.
 
         Returns:
             Logits, `[B, *shape, classes]`, float32.
@@ -117,16 +121,20 @@ class UNet(nn.Module, kw_only=True):
         # The stages carry names: those given by flax would differ with remat, and so would the tree of parameters.
         encoder, decoder = (nn.remat(Encoder), nn.remat(Decoder)) if self.remat else (Encoder, Decoder)
 
-        features = pad_to_multiple(images.astype(dtype), 2**self.depth)
-        skips = []
-        for stage in range(self.depth):
-            features = encoder(self.width * 2**stage, normalisation, name=f"encoder_{stage}")(features)
-            skips.append(features)
-            features = downsample(features)
-        features = encoder(self.width * 2**self.depth, normalisation, name="bottleneck")(features)
+        multiple = 2**self.depth
+        features = pad_to_multiple(images.astype(dtype), multiple)
+        skips, insides = [], []
+        for stage in range(self.depth + 1):
+            canvas = features.shape[1:-1]
+            insides.append(None if sides is None else inside_of(sides, canvas, multiple=multiple, stage=stage))
+            name = "bottleneck" if stage == self.depth else f"encoder_{stage}"
+            features = encoder(self.width * 2**stage, normalisation, name=name)(features, insides[stage])
+            if stage < self.depth:
+                skips.append(features)
+                features = downsample(features)
         for stage in reversed(range(self.depth)):
             features = decoder(self.width * 2**stage, normalisation, self._attention, name=f"decoder_{stage}")(
-                features, skips[stage]
+                features, skips[stage], insides[stage]
             )
         # In float32 always: a bfloat16 has three digits, too few for the probability of a thin structure.
         logits: jax.Array = Convolution(self.classes, 1, jnp.float32, name="head")(features.astype(jnp.float32))

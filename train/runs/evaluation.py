@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from train.batches.batch import one_of, unpadded
+from train.batches.batch import one_of, step_arrays, unpadded
 from train.batches.pipeline import Loading, evaluation_batches
 from train.runs import parallel
 from train.runs.checkpoints import CheckpointError, Checkpoints, Restored
@@ -190,14 +190,14 @@ def _predictions(setup: Setup, state: TrainState, indices: Sequence[int]) -> Ite
     with tqdm(total=len(indices), desc="testing", unit="image", disable=None, leave=False) as bar:
         bar.set_postfix_str("compiling")
         for batch in batches:
-            split = np.asarray(predict(everywhere, parallel.split_over_devices({"images": batch.images})["images"]))
+            arrays = parallel.split_over_devices(step_arrays(batch))
+            split = np.asarray(predict(everywhere, arrays["images"], arrays["sides"]))
             bar.set_postfix_str("")
             predicted = predicted_classes(split.reshape(-1, *split.shape[2:]))
             for place, name in enumerate(batch.names):
                 if name:
-                    sides = unpadded(batch, place)
-                    arrays = (array[place][sides] for array in (predicted, batch.labels, batch.where))
-                    yield _Prediction(name, *arrays)
+                    itself = unpadded(batch, place)
+                    yield _Prediction(name, *(of[place][itself] for of in (predicted, batch.labels, batch.where)))
                     bar.update()
 
 

@@ -23,14 +23,14 @@ def logit_gradients(
 
     Args:
         state: whose evaluated parameters are used.
-        batch: `images`, `labels`, `where` and `maps`, as for `train.runs.steps.train_step`.
+        batch: as `train.batches.batch.step_arrays` makes it.
         network: a Flax module, see `train.models`.
         loss: function of logits, labels, `where` and the maps, a scalar.
 
     Returns:
         `[B, *shape, C]`, as the logits.
     """
-    logits = evaluated_logits(state, batch["images"], network)
+    logits = evaluated_logits(state, batch["images"], network, batch["sides"])
     return jax.grad(lambda z: loss(z, batch["labels"], where=batch["where"], **batch["maps"]))(logits)
 
 
@@ -87,5 +87,5 @@ def panels_of(state: TrainState, batch: Batch, setup: Setup, phase: Phase, *, ti
 def _inspect(
     state: TrainState, batch: Arrays, *, network: nn.Module, loss: Callable[..., jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    probabilities = predict_step(state, batch["images"], network=network)
+    probabilities = predict_step(state, batch["images"], batch["sides"], network=network)
     return probabilities, logit_gradients(state, batch, network=network, loss=loss)

@@ -113,8 +113,8 @@ def parallel_eval_step(network: nn.Module) -> Callable[[TrainState, Arrays], Arr
     return jax.pmap(functools.partial(eval_step, network=network, axis_name=AXIS), axis_name=AXIS)
 
 
-def parallel_predict_step(network: nn.Module) -> Callable[[TrainState, Any], Any]:
-    """`predict_step` on this process's devices."""
+def parallel_predict_step(network: nn.Module) -> Callable[[TrainState, Any, Any], Any]:
+    """`predict_step` of images and their sides on this process's devices."""
     step = functools.partial(predict_step, network=network)
     return jax.pmap(step, axis_name=AXIS, devices=jax.local_devices())
 

@@ -131,9 +131,14 @@ def train_step(
     return after, {"loss": value, "gradient_norm": optax.tree.norm(gradients), **observed}
 
 
-def predict_step(state: TrainState, images: jax.Array, *, network: nn.Module) -> jax.Array:
-    """Probabilities of the classes, `[B, *shape, C]` float32, of the evaluated parameters; C is 1 for two classes."""
-    logits = evaluated_logits(state, images, network)
+def predict_step(
+    state: TrainState, images: jax.Array, sides: jax.Array | None = None, *, network: nn.Module
+) -> jax.Array:
+    """Probabilities of the classes, `[B, *shape, C]` float32, of the evaluated parameters; C is 1 for two classes.
+
+    `sides` is for images that were padded, see `evaluated_logits`.
+    """
+    logits = evaluated_logits(state, images, network, sides)
     return jax.nn.sigmoid(logits) if logits.shape[-1] == 1 else jax.nn.softmax(logits)
 
 
@@ -149,7 +154,7 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
 
     Args:
         state: whose running mean of parameters is used, or its parameters without.
-        batch: `images`, `labels` and `where`, as for `train_step`.
+        batch: `images`, `labels` and `where`, as for `train_step`, and `sides [B, axes]` of the images before padding.
         network: a Flax module, see `train.models`.
         axis_name: name of the devices that split the batch.
 
@@ -157,7 +162,7 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
         `images`, how many, and the sums over them of `mIoU` and `mDice`, means over the classes of each image: both of two,
         and of more those that its label or its prediction has.
     """
-    logits = evaluated_logits(state, batch["images"], network)
+    logits = evaluated_logits(state, batch["images"], network, batch["sides"])
     classes = max(logits.shape[-1], 2)
     count = jax.vmap(lambda z, y, w: confusion_matrix(z, y, num_classes=classes, where=w))
     confusion = count(logits, batch["labels"], batch["where"])
@@ -171,7 +176,13 @@ def eval_step(state: TrainState, batch: Arrays, *, network: nn.Module, axis_name
     return sums if axis_name is None else jax.lax.psum(sums, axis_name)
 
 
-def evaluated_logits(state: TrainState, images: jax.Array, network: nn.Module) -> jax.Array:
-    """Logits `[B, *shape, C]` of the running mean of parameters, or of the parameters without one."""
+def evaluated_logits(
+    state: TrainState, images: jax.Array, network: nn.Module, sides: jax.Array | None = None
+) -> jax.Array:
+    """Logits `[B, *shape, C]` of the running mean of parameters, or of the parameters without one.
+
+    Images that were padded to one canvas have, with their own `sides [B, axes]`, the logits that each has by itself.
+    """
     params = state.params if state.ema is None else state.ema
-    return jnp.asarray(network.apply({"params": params, "batch_stats": state.batch_statistics}, images, train=False))
+    variables = {"params": params, "batch_stats": state.batch_statistics}
+    return jnp.asarray(network.apply(variables, images, train=False, sides=sides))

@@ -105,6 +105,29 @@ def test_padding_repeats_the_edge_and_is_cropped_again(shape):
     assert_allclose(function(network)(variables, images), expected, rtol=1e-4, atol=1e-5)
 
 
+@each_network
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@pytest.mark.parametrize("sides", [[(5, 9), (12, 3), (16, 16)], [(3, 6, 4), (8, 1, 7)]], ids=["images", "volumes"])
+def test_images_that_were_padded_to_one_canvas_have_the_logits_of_their_own(network_class, norm, sides):
+    """With group normalisation too, whose statistics are those of the image alone."""
+    network = network_class(width=4, depth=2, norm=norm, groups=4, spatial_dims=len(sides[0]))
+    images = [random_images(*shape, 1, seed=seed) for seed, shape in enumerate(sides)]
+    canvas = np.max(sides, axis=0)
+    padded = np.stack(
+        [
+            np.pad(
+                image, [*((0, end - side) for side, end in zip(image.shape, canvas, strict=False)), (0, 0)], mode="edge"
+            )
+            for image in images
+        ]
+    )
+    variables = random_variables(network, padded)
+    together = function(network)(variables, padded, sides=jnp.asarray(sides))
+    for logits, image in zip(together, images, strict=True):
+        alone = function(network)(variables, image[None])[0]
+        assert_allclose(logits[tuple(map(slice, alone.shape[:-1]))], alone, rtol=1e-4, atol=1e-4)
+
+
 def test_far_from_its_border_a_crop_is_as_the_whole():
     network = AttentionUNet(width=2, depth=1)
     images = random_images(1, 4, 40, 1)

@@ -37,7 +37,7 @@ class Bright:
 
 class Threshold(nn.Module):
     @nn.compact
-    def __call__(self, images, *, train):
+    def __call__(self, images, *, train, sides=None):
         return 8 * (images[..., :1] - self.param("threshold", nn.initializers.zeros, ()))
 
 

@@ -95,7 +95,7 @@ def test_the_gradient_of_cross_entropy_is_probability_minus_label():
     rng = np.random.default_rng(0)
     images, labels = rng.normal(size=(2, 6, 5, 1)).astype(np.float32), rng.integers(0, 2, (2, 6, 5))
     where = rng.random((2, 6, 5)) < 0.7
-    batch = {"images": images, "labels": labels, "where": where, "maps": {}}
+    batch = {"images": images, "labels": labels, "where": where, "sides": np.array([[6, 5]] * 2), "maps": {}}
     gradient = panels.logit_gradients(state(), batch, network=Threshold(), loss=LOSSES["ce"])
     probability = 1 / (1 + np.exp(-8 * (images[..., 0] - 0.2)))
     # The mean over each image, then over the two.
@@ -114,7 +114,8 @@ def test_a_map_reaches_the_loss():
     def loss(logits, labels, *, where, weights):
         return (weights * logits[..., 0]).sum()
 
-    batch = {"images": images, "labels": labels, "where": labels == 0, "maps": {"weights": weights}}
+    arrays = {"images": images, "labels": labels, "where": labels == 0, "sides": np.array([[4, 4]])}
+    batch = arrays | {"maps": {"weights": weights}}
     gradient = jax.jit(lambda batch: panels.logit_gradients(state(), batch, network=Threshold(), loss=loss))(batch)
     np.testing.assert_allclose(gradient[..., 0], weights)
 

@@ -32,7 +32,7 @@ class Net(nn.Module):
     axis_name: str | None = None
 
     @nn.compact
-    def __call__(self, images, *, train):
+    def __call__(self, images, *, train, sides=None):
         hidden = nn.Conv(4, (3, 3), use_bias=False)(images)
         if self.norm == "batch":
             axis_name = None if self.is_initializing() else self.axis_name
@@ -48,6 +48,7 @@ def batch_of(count=4, classes=2):
         "images": rng.normal(size=(count, 8, 8, 1)).astype(np.float32),
         "labels": rng.integers(0, classes, (count, 8, 8)).astype(np.int32),
         "where": np.ones((count, 8, 8), bool),
+        "sides": np.full((count, 2), 8, np.int32),
         "maps": {},
     }
 

@@ -46,7 +46,7 @@ class Tiny(nn.Module):
     axis_name: str | None = parallel.AXIS
 
     @nn.compact
-    def __call__(self, images, *, train):
+    def __call__(self, images, *, train, sides=None):
         # Before a batch norm a bias has no gradient but rounding, which Adam makes as large as any other.
         hidden = nn.Conv(4, (3, 3), use_bias=False)(images)
         axis_name = None if self.is_initializing() else self.axis_name
