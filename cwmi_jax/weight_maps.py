@@ -3,7 +3,7 @@
 A mask is `[H, W]`, bool or the integers 0 and 1. 1 is the thin class: membrane, vessel, road. Components are those of class
 0, joined where pixels share a side (in volumes a face). Distances are Euclidean, between the centres of pixels, in the unit
 of `spacing`: the length of a pixel along each axis, such as millimetres, 1 for all where it is None. The border of the image
-is no border of a component. Everything is float64 NumPy, finite for every mask.
+is no border of a component. Weights and distances are float64 NumPy, finite for every mask; skeletons are bool.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +16,7 @@ from cwmi_jax._components import components
 from cwmi_jax._extras import require
 from cwmi_jax._nearest import to_nearest, two_nearest
 from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, constant, spacing_or_ones
+from cwmi_jax._thinning import centrelines
 
 _DEVIATIONS = 2.58
 """Of a normal distribution, within which 99 percent of it lie: a component's width in ABW."""
@@ -218,10 +219,12 @@ def tubed_skeleton(labels: ArrayLike) -> np.ndarray:
     """The centrelines of what is not background, widened by two pixels, for the skeleton recall loss.
 
     The foreground is thinned as a whole, so that centrelines go on where one class follows another, and dilated twice by the
-    neighbours that share a side (in volumes a face). What leaves the foreground by that is cut off.
+    neighbours that share a side (in volumes a face). What leaves the foreground by that is cut off. Every piece of the
+    foreground has a centreline, also a tube of even width in a volume, which scikit-image deletes.
 
     Args:
-        labels: `[H, W]` or `[D, H, W]`, bool or integer classes, of which 0 is the background. Needs scikit-image.
+        labels: `[H, W]` or `[D, H, W]`, bool or integer classes, of which 0 is the background; every other number is
+            foreground, so give pixels of unknown class a 0 before. Needs scikit-image.
 
     Returns:
         Of the shape of `labels`, bool.
@@ -247,8 +250,7 @@ def tubed_skeleton(labels: ArrayLike) -> np.ndarray:
         [0, 0, 1, 1, 1, 1, 1, 0, 0]
     """
     foreground = _checked_axes("labels", labels, volumes=True) != 0
-    skeleton = require("skimage.morphology", "scikit-image").skeletonize(foreground)
-    return ndimage.binary_dilation(skeleton, iterations=_TUBE) & foreground
+    return ndimage.binary_dilation(centrelines(foreground), iterations=_TUBE) & foreground
 
 
 def signed_distance_map(mask: ArrayLike, *, spacing: Sequence[float] | None = None) -> np.ndarray:

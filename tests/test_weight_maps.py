@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 from skimage.measure import label
 from skimage.morphology import skeletonize
 
+from cwmi_jax._thinning import centrelines
 from cwmi_jax.weight_maps import (
     abw_weight_map,
     signed_distance_map,
@@ -274,13 +275,39 @@ def test_signed_distance_is_that_of_all_pairs_of_pixels(name, spacing):
 @each_mask_and_volume
 def test_tubed_skeleton_is_within_two_steps_of_the_skeleton(name):
     mask = {**MASKS, **VOLUMES}[name]
-    skeleton = skeletonize(mask)
+    skeleton = centrelines(mask)
     expected = np.zeros(mask.shape, bool)
     if skeleton.any():
         inside = np.argwhere(mask)
         steps = cdist(inside, np.argwhere(skeleton), "cityblock").min(axis=1)
         expected[tuple(inside[steps <= 2].T)] = True
     assert_array_equal(tubed_skeleton(mask), expected)
+
+
+@pytest.mark.parametrize("width", range(1, 8))
+def test_tubes_of_any_width_in_a_volume_have_a_centreline(width):
+    """In the middle of an odd one, in one of the four middles of an even one; Lee's thinning deletes the latter."""
+    mask = np.zeros((20, 12, 12), bool)
+    mask[:, 2 : 2 + width, 2 : 2 + width] = True
+    lines = centrelines(mask)
+    _, row, column = np.nonzero(lines)
+    middles = {2 + (width - 1) // 2, 2 + width // 2}
+    assert set(row) <= middles and set(column) <= middles
+    assert lines.any(axis=(1, 2)).sum() >= 20 - width
+    assert skeletonize(mask).any() == (width % 2 == 1)
+
+
+def test_every_component_of_a_volume_has_a_centreline():
+    rng = np.random.default_rng(0)
+    mask = ndimage.gaussian_filter(rng.normal(size=(32, 32, 32)), 1.5) > 0.12
+    components, count = ndimage.label(mask, np.ones((3, 3, 3)))
+    lines = centrelines(mask)
+    assert not (lines & ~mask).any()
+    assert len(np.unique(components[lines])) == count
+    scikit = skeletonize(mask)
+    assert len(np.unique(components[scikit])) < count
+    kept = np.isin(components, np.unique(components[scikit]))
+    assert_array_equal(lines & kept, scikit)
 
 
 def test_tubed_skeleton_of_classes_goes_on_where_one_follows_another():

@@ -9,6 +9,7 @@ from skimage.measure import label as number
 from skimage.morphology import skeletonize
 from sklearn.metrics import precision_score
 
+from cwmi_jax._thinning import centrelines
 from cwmi_jax.metrics import betti_error, cldice_score
 from tests.metrics.masks import PAIRS, golden_pairs, random_pairs
 
@@ -102,7 +103,7 @@ def test_cldice_is_the_harmonic_mean_of_scikit_learn_s_precisions(pairs):
             assert score == (not prediction.any() and not label.any())
             continue
         precision, sensitivity = (
-            precision_score(mask.ravel(), skeletonize(other).astype(bool).ravel())
+            precision_score(mask.ravel(), centrelines(other).ravel())
             for mask, other in ((label, prediction), (prediction, label))
         )
         assert_allclose(score, hmean([precision, sensitivity]), rtol=1e-12)
@@ -135,6 +136,17 @@ def test_cldice_of_a_vessel_that_is_void_in_part():
     where[:, 10:] = False
     # Half of what is seen is found. Without void it was a quarter.
     assert_allclose(cldice_score([half, vessel], [vessel, half], where=[where, where]), 2 / 3, rtol=1e-12)
+
+
+def test_cldice_of_a_missed_tube_that_is_thinned_to_nothing():
+    """Beside one that is found: two centrelines of nearly the same length, of which one is covered."""
+    label = np.zeros((16, 16, 16), int)
+    label[:, 2:5, 2:5] = label[:, 9:13, 9:13] = 1
+    found = label.copy()
+    found[:, 9:13, 9:13] = 0
+    assert not skeletonize(label)[:, 9:13, 9:13].any()
+    assert cldice_score(label, label, spatial_dims=3) == 1
+    assert cldice_score(found, label, spatial_dims=3) == pytest.approx(2 * (16 / 30) / (1 + 16 / 30))
 
 
 def test_cldice_of_a_cube_that_is_thinned_to_nothing():
