@@ -39,7 +39,8 @@ def dice_cldice(
         logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
             Masked pixels are zero in label and probability.
         alpha: of clDice, 0 to 1.
-        iterations: of the skeleton; half the width of the thickest structure in pixels.
+        iterations: of the skeleton; half the width of the thickest structure in pixels. One that is thicker than
+            `2 iterations + 2` has no skeleton and no part in the term, so that a miss of it costs Dice alone.
         smooth: `s`, pixels; positive.
 
     Returns:
@@ -102,7 +103,8 @@ def dice_cbdice(
         logits, labels, activation, where, spatial_dims, reduction: see `cwmi_jax.losses`, for results and errors too.
             Masked pixels are zero in label and probability.
         alpha: of cbDice, 0 to 1.
-        iterations: of the skeleton; half the width of the thickest structure in pixels.
+        iterations: of the skeleton; half the width of the thickest structure in pixels. One that is thicker than
+            `2 iterations + 2` has no skeleton and no part in the term, so that a miss of it costs Dice alone.
         smooth: `s`, pixels; positive.
         spacing: see `cwmi_jax.losses`; only the ratios matter, and not to skeletons, which are thinned by pixels.
 
@@ -143,7 +145,7 @@ def skeleton_recall(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    tubed_skeleton: ArrayLike,
+    tubed_skeleton: ArrayLike | None = None,
     dice_ce_weight: float | jax.Array = 0.0,
     activation: str = "softmax",
     where: ArrayLike | None = None,
@@ -153,8 +155,8 @@ def skeleton_recall(
     """Skeleton recall, `1 - sum T g p / sum T g`, of the foreground: what is missed of the label's centrelines.
 
     T is 1 on the centrelines of all classes of the foreground and near them, 0 elsewhere; each class is asked for the part
-    that its label covers. A class that has none is found. Centrelines are made of the label alone, once, so that it
-    costs little more than a cross entropy.
+    where its label `g` is above 1/2. A class that has none is found. Centrelines are made of the label alone, once, so
+    that it costs little more than a cross entropy.
 
     What is predicted beside the centrelines costs nothing: alone, it is fulfilled by foreground everywhere. The paper's loss
     has `dice_ce_weight=1`.
@@ -184,7 +186,7 @@ def skeleton_recall(
     dice_ce_weight = number("dice_ce_weight", dice_ce_weight, inputs.logits.dtype)
     tube = pixel_map("tubed_skeleton", tubed_skeleton, inputs) > 0
     g, p = inputs.foreground_classes()
-    asked, p = _rows(jnp.where(tube[:, None], g, 0)), _rows(p)
+    asked, p = _rows((tube[:, None] & (g > 0.5)).astype(p.dtype)), _rows(p)
     size = inner(asked, jnp.ones_like(asked))
     # Of what is missed, for 1 less a share that is nearly 1 has few digits.
     missed = inner(asked, 1 - p) / jnp.where(size > 0, size, 1)

@@ -87,7 +87,7 @@ def bounded_cwmi(
         complex_valued=complex_valued,
         noise=noise,
     )
-    present = y.sum(axis=tuple(range(2, y.ndim))) > 0
+    present = _varies(y, inputs.where)
     losses = -jnp.mean(information, axis=-1).sum(axis=-1, where=present) / (
         orientations * jnp.maximum(present.sum(axis=-1), 1).astype(information.dtype)
     )
@@ -96,3 +96,10 @@ def bounded_cwmi(
     if isinstance(ce_weight, jax.Array) or ce_weight > 0:
         losses = losses + ce_weight * jnp.log(cross_entropy + _RIGHT)
     return reduce_images(losses, inputs, reduction)
+
+
+def _varies(targets: jax.Array, where: jax.Array | None) -> jax.Array:
+    """Which classes an image has, `[N, C]` of `[N, C, *shape]`: a label of one that it lacks is the same all over."""
+    axes, known = tuple(range(2, targets.ndim)), None if where is None else where[:, None]
+    least = jnp.min(targets, axis=axes, where=known, initial=jnp.inf)
+    return jnp.max(targets, axis=axes, where=known, initial=-jnp.inf) > least

@@ -8,8 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
-from cwmi_jax.losses import dice_cbdice, dice_cldice
+from cwmi_jax.losses import dice_cbdice, dice_cldice, skeleton_recall
 from cwmi_jax.losses._morphology import extremum
+from cwmi_jax.weight_maps import tubed_skeleton
 from tests.golden import quick_jit, sigmoid, softmax, volume
 from tests.losses.cases import batch, evaluate, holes
 
@@ -209,3 +210,14 @@ def test_cbdice_leaves_what_is_predicted_below_one_half(x64):
 def test_smooth_is_positive(loss, smooth):
     with pytest.raises(ValueError, match=f"smooth must be finite and positive, got {smooth}"):
         loss(np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), int), smooth=smooth)
+
+
+def test_skeleton_recall_asks_for_no_class_that_smoothed_labels_lack():
+    labels = np.zeros((2, 32, 32), int)
+    labels[:, 10:13] = 1
+    tube = np.stack([tubed_skeleton(label) for label in labels])
+    found = 20 * np.eye(3, dtype=np.float32)[labels] - 10
+    smoothed = 0.9 * np.eye(3, dtype=np.float32)[labels] + np.float32(0.1 / 3)
+    assert float(skeleton_recall(found, labels, tubed_skeleton=tube)) < 1e-6
+    assert float(skeleton_recall(found, smoothed, tubed_skeleton=tube)) < 1e-6
+    assert float(skeleton_recall(-found, smoothed, tubed_skeleton=tube)) > 0.49

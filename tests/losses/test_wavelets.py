@@ -40,6 +40,16 @@ def test_the_information_is_the_mean_over_the_classes_that_are_there(x64):
     assert_allclose(loss(logits, labels, levels=2), np.log(ce + RIGHT) - of_bands, rtol=1e-9)
 
 
+def test_smoothed_labels_bring_no_class_that_is_not_there(x64):
+    labels, logits = class_images(32, 40, 3)
+    logits = np.concatenate([logits, -1 + 0 * logits[..., :1]], axis=-1)
+    smoothed = 0.9 * np.eye(4)[labels] + 0.1 / 4
+    y, p = (np.moveaxis(x, -1, 0) for x in (smoothed, softmax(logits)))
+    of_bands = information(y, p, levels=2, noise=0.1).mean(axis=-1)[:3].mean() / 4
+    ce = optax.softmax_cross_entropy(logits, smoothed).mean()
+    assert_allclose(loss(logits, smoothed, levels=2), np.log(ce + RIGHT) - of_bands, rtol=1e-9)
+
+
 def test_volumes_have_three_orientations(x64):
     labels, logits = volume(8, 12, 16)
     of_bands = information(labels.astype(float), sigmoid(logits), levels=1, orientations=3, noise=0.1, spatial_dims=3)
