@@ -128,11 +128,12 @@ def segmentation_inputs(
     if overlapping:
         logits, targets = (_masks_first(array, leading, shape) for array in (logits, targets))
         known = None if known is None else _masks_first(known, leading, shape)
-    elif classes == 2:
-        logits = finite(logits)
-        logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     elif classes == 1:
         logits, targets = logits[..., 0], targets[..., 0]
+    else:
+        logits = finite(logits)
+        if classes == 2:
+            logits, targets = logits[..., 1] - logits[..., 0], targets[..., 1]
     if known is not None:
         inside = known if known.ndim == logits.ndim else known[..., None]
         logits, targets = jnp.where(inside, logits, 0), jnp.where(inside, targets, 0)

@@ -11,6 +11,9 @@ from cwmi_jax._settings import is_visible
 
 Labels: TypeAlias = np.ndarray | jax.Array
 
+_SUM = 0.05
+"""By how much a sum of probabilities may miss 1: those of many classes in half precision do by some hundredths."""
+
 
 def unnarrowed(classes: ArrayLike) -> Labels:
     """An array whose values can be checked: JAX without x64 would cut NumPy's 64 bits down to 32 first."""
@@ -46,7 +49,10 @@ def targets_of_classes(labels: Labels, shape: tuple[int, ...], known: jax.Array 
             raise ValueError(
                 f"labels that are probabilities must have the logits' shape {shape}, got {labels.shape}{hint}"
             )
-        return _probabilities(labels, known).astype(dtype)
+        probabilities = _probabilities(labels, known)
+        if classes > 1:
+            _check_sums(labels, known)
+        return probabilities.astype(dtype)
     if labels.shape != tuple(images):
         raise ValueError(
             f"labels that are classes must have the logits' shape less the classes, {tuple(images)}, got {labels.shape}; "
@@ -95,6 +101,19 @@ def _probabilities(labels: Labels, known: jax.Array | None) -> jax.Array:
     return labels
 
 
+def _check_sums(labels: Labels, known: jax.Array | None) -> None:
+    """Whether probabilities of classes add up to 1, where they can be seen: masks that overlap do not."""
+    seen = _seen(labels, known)
+    if seen is None or not seen.size:
+        return
+    sums = seen.astype(np.float32).sum(axis=-1)
+    if np.any(abs(sums - 1) > _SUM):
+        raise ValueError(
+            f"labels that are probabilities must add up to 1 over the classes, got sums of {_extremes(sums)}; masks that "
+            f"overlap need activation='sigmoid', and what is to be ignored is masked with `where`"
+        )
+
+
 def _integers(labels: Labels, num_classes: int, known: jax.Array | None, whose: str) -> jax.Array:
     """Integer or bool labels as int32, checked to lie below the number of classes of `whose` where they can be seen."""
     if labels.dtype != bool and not jnp.issubdtype(labels.dtype, np.integer):
@@ -102,9 +121,10 @@ def _integers(labels: Labels, num_classes: int, known: jax.Array | None, whose: 
     largest = num_classes - 1
     seen = None if labels.dtype == bool else _seen(labels, known)
     if seen is not None and seen.size and (seen.min() < 0 or seen.max() > largest):
+        painted = ", or write `labels > 0` where 255 is foreground" if largest == 1 else ""
         raise ValueError(
             f"labels must lie within 0..{largest} for {whose}, got {_extremes(seen)}; "
-            f"mask what is to be ignored with `where`"
+            f"mask what is to be ignored with `where`{painted}"
         )
     return as_int32(labels, num_classes)
 

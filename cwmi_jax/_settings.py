@@ -112,7 +112,7 @@ def bank_settings(
     """What makes a `FilterBank` beside the shape of the images."""
     return (
         integer("levels", levels),
-        integer("orientations", orientations),
+        orientations_or_default(orientations, spatial_dims),
         flag("complex_valued", complex_valued),
         spacing_ratios(spacing, spatial_dims),
     )

@@ -46,7 +46,7 @@ def cwmi_loss(
             it has the same covariances and would add the same term again. C > 2 is a softmax and compares every class with
             the rest; the information term is the mean over the C classes, and 0 for a class that an image lacks.
         labels: integer or bool classes `[..., H, W]`, or probabilities `[..., H, W, C]` (for C = 1 also `[..., H, W]`).
-            Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
+            Inside `jit` a class outside 0..C-1 cannot be seen and counts as none, or, where there are two, as background.
         levels: octaves of the pyramid. The smallest must keep 4 pixels a side: up to 5 for a side of 64, 8 for 512.
         orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
         ce_weight: of the cross entropy; 0 leaves the information term alone. It may be traced, as class weights may; what

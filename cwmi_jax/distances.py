@@ -25,7 +25,7 @@ def wavelet_distance(
     *,
     kind: str,
     levels: int = 4,
-    orientations: int = 4,
+    orientations: int | None = None,
     spatial_dims: int = 2,
     spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
@@ -47,7 +47,7 @@ def wavelet_distance(
         p: likewise, of the same shape.
         kind: "l1", "l2" or "ssim".
         levels: octaves; the smallest must keep 4 pixels a side.
-        orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes.
+        orientations: bands a level, 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
         spatial_dims: 2 for images, 3 for volumes.
         spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
             `cwmi_jax.steerable_pyramid`.

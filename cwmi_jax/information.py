@@ -34,7 +34,7 @@ from cwmi_jax._gaussian import Conditional, adjoint, condition, diagonal, log_de
 from cwmi_jax._inputs import image_pair
 from cwmi_jax._meshes import batched
 from cwmi_jax._products import inner, matmul
-from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, bank_settings, constant, orientations_or_default
+from cwmi_jax._settings import NOT_NEGATIVE, POSITIVE, bank_settings, constant
 from cwmi_jax._spectral_sums import best_gain, gradient_images, level_sums, transform
 
 # An image has structure at a level if more than this many rounding errors of its energy lie there.
@@ -47,7 +47,7 @@ def wavelet_conditional_log_det(
     p: ArrayLike,
     *,
     levels: int = 4,
-    orientations: int = 4,
+    orientations: int | None = None,
     spatial_dims: int = 2,
     spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
@@ -67,7 +67,7 @@ def wavelet_conditional_log_det(
             half precision, integers and bools are widened to float32 inside.
         p: likewise, of the same shape.
         levels: octaves of the pyramid; the smallest must keep 4 pixels a side.
-        orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes.
+        orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
         spatial_dims: 2 for images, 3 for volumes.
         spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
             `cwmi_jax.steerable_pyramid`.
@@ -113,7 +113,7 @@ def wavelet_mutual_information(
     p: ArrayLike,
     *,
     levels: int = 4,
-    orientations: int = 4,
+    orientations: int | None = None,
     spatial_dims: int = 2,
     spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
@@ -131,7 +131,7 @@ def wavelet_mutual_information(
             half precision, integers and bools are widened to float32 inside.
         p: likewise, of the same shape.
         levels: octaves of the pyramid; the smallest must keep 4 pixels a side.
-        orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes.
+        orientations: K, bands a level: 1 to 16 for images, 3 or 6 for volumes; None for 4 and 3.
         spatial_dims: 2 for images, 3 for volumes.
         spacing: the length of a pixel along each spatial axis, None for equal ones; their ratios alone matter, see
             `cwmi_jax.steerable_pyramid`.
@@ -210,8 +210,7 @@ def wavelet_gain(
         [-2.0, -2.0]
     """
     y, p, leading = image_pair(y, p, where=where, spatial_dims=spatial_dims)
-    orientations = orientations_or_default(None, y.ndim - 1)
-    bank = FilterBank(y.shape[1:], *bank_settings(levels, orientations, True, spacing, y.ndim - 1))
+    bank = FilterBank(y.shape[1:], *bank_settings(levels, None, True, spacing, y.ndim - 1))
     gains = best_gain(
         transform(y), transform(p), bank, constant("epsilon", epsilon, POSITIVE), noise=0.0, sampled=False
     )

@@ -55,7 +55,7 @@ def steerable_pyramid(
     image: ArrayLike,
     *,
     levels: int = 4,
-    orientations: int = 4,
+    orientations: int | None = None,
     spatial_dims: int = 2,
     spacing: Sequence[float] | None = None,
     complex_valued: bool = True,
@@ -66,7 +66,7 @@ def steerable_pyramid(
         image: real `[..., H, W]`, or `[..., D, H, W]` with `spatial_dims=3`; half precision is widened to float32.
         levels: how many octaves; the smallest level must keep 4 pixels a side.
         orientations: K, bands a level: 1 to 16 for images, at angles `pi k / K` from the direction of rows; 3 (axes of the
-            cube) or 6 (of the icosahedron) for volumes.
+            cube) or 6 (of the icosahedron) for volumes; None for 4 and 3.
         spatial_dims: 2 for images, 3 for volumes.
         spacing: the length of a pixel along each spatial axis, such as millimetres; None for equal ones. Only their ratios
             matter.

@@ -14,7 +14,7 @@ Args:
     logits: `[..., *shape, C]`, with any leading axes, none included. Any float dtype; half precision is widened to float32
         inside, and -inf rules a class out. C = 1 is a sigmoid, more are what `activation` says.
     labels: integer or bool classes `[..., *shape]`, or probabilities `[..., *shape, C]` (for C = 1 also `[..., *shape]`).
-        Inside `jit` a class outside 0..C-1 cannot be seen and counts as none.
+        Inside `jit` a class outside 0..C-1 cannot be seen and counts as none, or, where there are two, as background.
     activation: "softmax" where a pixel has one of C classes, "sigmoid" where it may lie in several of C masks, or in none.
         Then each channel is a problem of two classes by itself, and an image's loss the mean over its channels of what each
         of them costs alone. Labels are `[..., *shape, C]`: bool or integers 0 and 1, or probabilities. `where` may have the

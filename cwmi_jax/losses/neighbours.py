@@ -68,6 +68,9 @@ def scnp(loss: Callable[..., jax.Array], *, neighbourhood: int = 3) -> Callable[
     def penalised(logits: ArrayLike, labels: ArrayLike, **options: Any) -> jax.Array:
         return of_worst(logits, labels, **shared | options)
 
+    name = getattr(loss, "__name__", "loss")
+    penalised.__name__ = penalised.__qualname__ = f"scnp_{name}"
+    penalised.__doc__ = f"`{name}` of each pixel's worst neighbour, see `cwmi_jax.losses.scnp`.\n\n{loss.__doc__ or ''}"
     return penalised
 
 

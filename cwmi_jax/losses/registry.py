@@ -107,6 +107,10 @@ def combine(weights: Mapping[str, float | jax.Array]) -> Callable[..., jax.Array
         >>> loss(jnp.zeros((64, 64, 1)), labels).shape
         ()
     """
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"weights must be names of losses -> weights, such as {{'ce': 1.0, 'dice': 1.0}}, got {weights!r}"
+        )
     unknown = [name for name in weights if name not in LOSSES]
     if unknown or not weights:
         raise ValueError(

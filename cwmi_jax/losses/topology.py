@@ -24,7 +24,7 @@ def skea_topo(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    weight_maps: ArrayLike,
+    weight_maps: ArrayLike | None = None,
     skeletons: ArrayLike | None = None,
     topology: bool = True,
     activation: str = "softmax",

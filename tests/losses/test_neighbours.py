@@ -106,7 +106,9 @@ def test_settings_that_a_loss_was_given_before_hold():
     assert_allclose(first, second, rtol=1e-6)
 
 
-def test_a_loss_keeps_its_name_and_arguments():
+def test_a_loss_says_what_it_is_and_keeps_its_arguments():
+    assert LOSSES["scnp"].__name__ == "scnp_dice_cross_entropy"
+    assert LOSSES["scnp"].__doc__.startswith("`dice_cross_entropy` of each pixel's worst neighbour")
     assert inspect.signature(LOSSES["scnp"]) == inspect.signature(LOSSES["dice_ce"])
     with pytest.raises(TypeError, match="gamma"):
         LOSSES["scnp"](ROW, LABEL, gamma=2.0)

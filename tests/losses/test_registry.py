@@ -181,12 +181,23 @@ def test_sums_that_cannot_be_are_named(weights, message):
         combine(weights)
 
 
+def test_a_sum_needs_weights():
+    with pytest.raises(TypeError, match=r"weights must be names of losses -> weights, .* got \['dice', 'ce'\]"):
+        combine(["dice", "ce"])
+
+
+def test_maps_that_are_left_out_are_named_with_their_shape():
+    logits, labels = np.zeros((8, 9, 1), np.float32), np.zeros((8, 9), int)
+    for loss in (LOSSES["wce"], combine({"wce": 1.0})):
+        with pytest.raises(ValueError, match=r"weight_map is needed, of shape \(8, 9\); cwmi_jax.weight_maps makes it"):
+            loss(logits, labels)
+
+
 @pytest.mark.parametrize(
     ("weights", "given", "message"),
     [
         ({"dice": 1.0, "ce": 1.0}, dict(weight_map=np.ones((8, 9))), "none of 'dice', 'ce' takes weight_map"),
         ({"dice": 1.0}, dict(smooth=1.0, gamma=2.0), "none of 'dice' takes smooth, gamma"),
-        ({"wce": 1.0}, {}, "'weight_map'"),
     ],
 )
 def test_keywords_that_a_sum_does_not_take_are_named(weights, given, message):
