@@ -97,13 +97,13 @@ def fixed_split(
         fold: which one.
         validation_fraction: share of the images to train on that validates instead, where the file names none.
         seed: what these are drawn from.
-        groups: group of each image, which is not parted by that; None for none.
+        groups: group of each image, of which none may be in two parts; None for none.
 
     Returns:
         The three parts; images that the file does not name are in none.
 
     Raises:
-        ValueError: a name that no image has, or one in two parts.
+        ValueError: a name that no image has, or a name or a group in two parts.
     """
     places = {name: place for place, name in enumerate(names)}
     found: dict[str, npt.NDArray[np.int64]] = {}
@@ -117,12 +117,28 @@ def fixed_split(
         found[part] = np.sort([places[name] for name in set(of_part)])
     train, test = found["train"], found["test"]
     if "validation" in found:
-        return Split(train, found["validation"], test)
-    if groups is not None:
+        validation = found["validation"]
+    elif groups is not None:
         validation = validation_groups(groups, train, validation_fraction, seed=seed, fold=fold)
     else:
         validation = _drawn(train, validation_fraction, seed=seed, fold=fold)
-    return Split(np.setdiff1d(train, validation), validation, test)
+    split = Split(np.setdiff1d(train, validation), validation, test)
+    if groups is not None:
+        _check_whole(groups, names, split, fold)
+    return split
+
+
+def _check_whole(groups: Sequence[str], names: Sequence[str], split: Split, fold: int) -> None:
+    """Refuses a split with a group in two of its parts."""
+    first: dict[str, tuple[str, str]] = {}
+    for part, places in split._asdict().items():
+        for place in places:
+            other, name = first.setdefault(groups[place], (part, names[place]))
+            if other != part:
+                raise ValueError(
+                    f"data.splits parts the group {groups[place]!r} of data.groups in fold {fold}: {name!r} is in {other} "
+                    f"and {names[place]!r} in {part}; correct the file, or leave data.groups out"
+                )
 
 
 def _drawn(train: npt.NDArray[np.int64], fraction: float, *, seed: int, fold: int) -> npt.NDArray[np.int64]:

@@ -39,6 +39,24 @@ def test_groups_are_not_parted_by_what_validates(tmp_path):
         assert validation in ([0, 1], [2, 3])
 
 
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        # Without a validation part one of the three groups to train on is drawn; with this seed it is that of c.
+        ({"train": ["a", "b", "c"], "test": ["d"]}, "'c' is in validation and 'd' in test"),
+        ({"train": ["a", "b"], "validation": ["c"], "test": ["d"]}, "'c' is in validation and 'd' in test"),
+        ({"train": ["a", "d"], "validation": ["c"], "test": ["b"]}, "'d' is in train and 'c' in validation"),
+    ],
+)
+def test_groups_that_the_file_parts_are_refused(parts, message):
+    with pytest.raises(ValueError) as raised:
+        split([parts], groups=["1", "2", "patient 3", "patient 3", "4", "4"])
+    assert str(raised.value) == (
+        f"data.splits parts the group 'patient 3' of data.groups in fold 0: {message}; correct the file, or leave "
+        "data.groups out"
+    )
+
+
 def test_all_three_parts_as_they_are_named(tmp_path):
     parts = {"train": ["a.png", "b.png"], "val": ["c.nii.gz"], "test": ["f"]}
     assert split(read_splits(write(tmp_path / "splits.json", parts))) == [[0, 1], [2], [5]]
