@@ -26,6 +26,13 @@ OPEN: Mapping[str, Any] = {**OF_IMAGES, "loss.cross_entropy_epochs": None, "loss
 """All settings that can be chosen, likewise."""
 
 
+class PartSizes(NamedTuple):
+    """How many images train and how many validate, the same for all folds and seeds of a data set."""
+
+    train: int
+    validation: int
+
+
 class _Rule(NamedTuple):
     """For images, or for volumes; the times are of two CPU cores.
 
@@ -68,19 +75,20 @@ def filled(config: Config, recorded: Config) -> Config:
     return with_settings(config, {name: chosen[name] for name in open_settings(config)})
 
 
-def fitted(config: Config, images: Sequence[ImageFacts]) -> Config:
+def fitted(config: Config, images: Sequence[ImageFacts], sizes: PartSizes) -> Config:
     """A config in which nothing is open.
 
     Args:
         config: as it was given.
         images: all of the data set, so that every fold gets the same.
+        sizes: of the parts of its splits.
 
     Raises:
         ValueError: what was given and what is chosen contradict each other.
     """
     undecided = open_settings(config, OF_IMAGES)
     if undecided:
-        choices = _choices(config, images)
+        choices = _choices(config, images, sizes)
         config = with_settings(config, {name: choices[name] for name in undecided})
     loss = config.loss.with_first_epochs(config.epochs)
     numbers = {f"loss.{name}": getattr(loss, name) for name in ("cross_entropy_epochs", "topology_epoch")}
@@ -110,7 +118,7 @@ def in_words(config: Config, fitted: Config, images: Sequence[ImageFacts]) -> st
     )
 
 
-def _choices(config: Config, images: Sequence[ImageFacts]) -> dict[str, Any]:
+def _choices(config: Config, images: Sequence[ImageFacts], parts: PartSizes) -> dict[str, Any]:
     """Every setting of `OF_IMAGES`; of those that are given, the given value."""
     sides = _largest(images)
     rule = _RULES[len(sides)]
@@ -121,17 +129,15 @@ def _choices(config: Config, images: Sequence[ImageFacts]) -> dict[str, Any]:
         crop = _crop(sides, rule.longest, 2**depth, square=config.data.augmentation.rot90)
     pixels = math.prod(crop or sides)
 
-    others = len(images) * (config.data.folds - 1) / config.data.folds
-    validated = max(1, round(others * config.data.validation_fraction))
     least, most = _BATCH
-    batch = min(max(rule.pixels // pixels, least), most, max(round(others) - validated, least))
+    batch = min(max(rule.pixels // pixels, least), most, max(parts.train, least))
     batch = config.batch_size or min(batch, max(_WHOLE_PIXELS // math.prod(sides), 1))
 
     epochs = config.epochs or min(
         max(round(rule.epochs * rule.pixels / (batch * pixels)), rule.epochs), 2 * rule.epochs
     )
     mean = sum(math.prod(facts.shape) for facts in images) / len(images)
-    every = math.ceil(epochs * validated * mean * rule.seconds / _VALIDATION_SECONDS)
+    every = math.ceil(epochs * parts.validation * mean * rule.seconds / _VALIDATION_SECONDS)
     return {
         "data.augmentation.crop": crop,
         "batch_size": batch,

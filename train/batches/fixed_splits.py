@@ -19,7 +19,7 @@ from train.batches.splits import Split
 from train.datasets.readers import stem
 
 Parts = Mapping[str, Sequence[str]]
-"""`train`, `test` and, if it is given, `validation` -> names."""
+"""`train`, `test` and, if it is given, `validation` -> names; none is empty."""
 
 _PARTS = {"train": "train", "training": "train", "val": "validation", "validation": "validation", "test": "test"}
 
@@ -42,9 +42,10 @@ def read_splits(path: Path) -> list[Parts]:
             f"data.splits {path} must be a list of folds with train and val, as JSON, or CSV with name and fold or part, "
             f"got {type(error).__name__}: {error}"
         ) from error
+    folds = [{part: names for part, names in parts.items() if names} for parts in folds]
     for number, parts in enumerate(folds):
         for part in ("train", "test"):
-            if not parts.get(part):
+            if part not in parts:
                 raise ValueError(f"data.splits {path} names no image to {part} in fold {number}")
     return folds
 

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from train.batches.fixed_splits import fixed_split, read_splits
+import numpy as np
+
+from train.batches.fixed_splits import Parts, fixed_split, read_splits
 from train.batches.groups import group_cross_validation, read_groups
 from train.batches.splits import Split, cross_validation
 from train.config import DataConfig
 from train.datasets import Reading, SegmentationDataset, open_dataset
+from train.fitting import PartSizes
 
 
 def open_data(data: DataConfig) -> SegmentationDataset:
@@ -38,10 +41,7 @@ def split_of(data: DataConfig, names: Sequence[str], *, fold: int, seed: int) ->
     groups = read_groups(data.groups, names) if data.groups else None
     share = data.validation_fraction
     if data.splits:
-        folds = read_splits(Path(data.splits).expanduser())
-        if len(folds) != data.folds:
-            raise ValueError(f"data.folds must be {len(folds)}, as in data.splits {data.splits}, got {data.folds}")
-        return fixed_split(folds, names, fold=fold, validation_fraction=share, seed=seed, groups=groups)
+        return fixed_split(_read_folds(data), names, fold=fold, validation_fraction=share, seed=seed, groups=groups)
     if groups is not None:
         return group_cross_validation(groups, folds=data.folds, fold=fold, validation_fraction=share, seed=seed)
     return cross_validation(
@@ -53,3 +53,35 @@ def split_of(data: DataConfig, names: Sequence[str], *, fold: int, seed: int) ->
         blocks=data.blocks,
         gap=data.gap,
     )
+
+
+def part_sizes(data: DataConfig, count: int) -> PartSizes:
+    """How many images train and validate: of splits in a file their mean over all folds, of drawn ones the shares.
+
+    Args:
+        data: how the images are split.
+        count: images of the data set.
+
+    Raises:
+        ValueError: a file of splits that cannot be read, or has another number of folds.
+    """
+
+    def drawn(others: float) -> PartSizes:
+        validated = max(1, round(others * data.validation_fraction))
+        return PartSizes(round(others) - validated, validated)
+
+    def named(parts: Parts) -> PartSizes:
+        train, validated = (len(set(parts.get(part, ()))) for part in ("train", "validation"))
+        return PartSizes(train, validated) if validated else drawn(train)
+
+    if not data.splits:
+        return drawn(count * (data.folds - 1) / data.folds)
+    train, validated = np.mean([named(parts) for parts in _read_folds(data)], axis=0)
+    return PartSizes(round(train), round(validated))
+
+
+def _read_folds(data: DataConfig) -> list[Parts]:
+    folds = read_splits(Path(data.splits).expanduser())
+    if len(folds) != data.folds:
+        raise ValueError(f"data.folds must be {len(folds)}, as in data.splits {data.splits}, got {data.folds}")
+    return folds

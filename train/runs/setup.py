@@ -19,7 +19,7 @@ from train.fitting import fitted
 from train.loss_options import check_classes
 from train.runs import parallel
 from train.runs.continuation import check_settings, is_longer, lengthen
-from train.runs.data import open_data, split_of
+from train.runs.data import open_data, part_sizes, split_of
 from train.runs.data_facts import DataFacts
 from train.runs.folder import RunError, RunFolder
 from train.runs.network import logit_channels, network_of, untrained
@@ -82,7 +82,7 @@ def prepare_run(config: Config) -> Setup:
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
     check_classes(config.loss.name, dataset.classes, data.title)
-    config = fitted(config, dataset.images)
+    config = fitted(config, dataset.images, part_sizes(data, len(dataset)))
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
     if config.optimizer.accumulate > config.epochs * epoch_steps:
