@@ -7,13 +7,14 @@ nothing that could be taken for data. Two processes that prepare the same set wa
 """
 
 import json
+import logging
 import operator
 import os
 import pathlib
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -36,6 +37,7 @@ DATASETS: Mapping[str, type[SegmentationBuilder]] = {
     for builder in (Drive, Glas, Snemi3d, MassachusettsRoads, Isbi2012, Mni152, Mni152Volume, Folder)
 }
 
+_LOG = logging.getLogger(__name__)
 _STAGING = ".unfinished"
 # Written last: the size of every other file, a checksum of what they hold, and the facts of every image.
 _COMPLETE = "complete.json"
@@ -104,6 +106,7 @@ def prepare(
     data_dir: str | os.PathLike[str],
     source: str | os.PathLike[str] | None = None,
     reading: Reading = AS_IS,
+    checksum: int | None = None,
 ) -> pathlib.Path:
     """Writes the array_record files of a data set, unless they are there.
 
@@ -111,22 +114,23 @@ def prepare(
         name: Name in `DATASETS`.
         data_dir: Folder for the prepared files.
         source: Folder with the original archive; for "folder", the one with `images/` and `masks/`. None takes what was
-            prepared last.
+            prepared last, and a folder that is gone what was prepared last from it.
         reading: How a folder of one's own is read.
+        checksum: That of the images and labels, if it is known: what is prepared and has it is taken, whatever its source.
 
     Returns:
         Folder of the prepared files.
 
     Raises:
         DatasetError: If the name is unknown, the source is missing or wrong, a file cannot be read, nothing is prepared
-            and no source is given, or the files cannot be written.
+            and no source is given, data of several sources are, or the files cannot be written.
     """
     if name not in DATASETS:
         raise DatasetError(f"unknown data set {name!r}; known: {', '.join(DATASETS)}")
     builder_class, home = DATASETS[name], pathlib.Path(data_dir).expanduser().resolve() / name
-    if source is None and builder_class.PATTERNS:
-        return _prepared_last(builder_class, home, reading)
     origin = "" if source is None else str(pathlib.Path(source).expanduser().resolve())
+    if builder_class.PATTERNS and (before := _prepared_before(builder_class, home, reading, origin, checksum)):
+        return before
     try:
         builder_class.check_reading(reading)
         files = builder_class.find_files(pathlib.Path(origin), reading) if builder_class.PATTERNS else {}
@@ -154,6 +158,7 @@ def open_dataset(
     data_dir: str | os.PathLike[str],
     source: str | os.PathLike[str] | None = None,
     reading: Reading = AS_IS,
+    checksum: int | None = None,
 ) -> SegmentationDataset:
     """Opens a data set, and prepares it first where that is needed.
 
@@ -162,6 +167,7 @@ def open_dataset(
         data_dir: Folder for the prepared files.
         source: As in `prepare`.
         reading: As in `prepare`.
+        checksum: As in `prepare`.
 
     Returns:
         The data set.
@@ -169,7 +175,7 @@ def open_dataset(
     Raises:
         DatasetError: As `prepare`.
     """
-    return SegmentationDataset(prepare(name, data_dir=data_dir, source=source, reading=reading))
+    return SegmentationDataset(prepare(name, data_dir=data_dir, source=source, reading=reading, checksum=checksum))
 
 
 def _write(builder: SegmentationBuilder, home: pathlib.Path, target: pathlib.Path) -> None:
@@ -218,20 +224,49 @@ def _is_complete(path: pathlib.Path) -> bool:
         return False
 
 
-def _prepared_last(builder_class: type[SegmentationBuilder], home: pathlib.Path, reading: Reading) -> pathlib.Path:
-    def facts(path: pathlib.Path) -> dict[str, Any]:
-        return json.loads((path / "metadata.json").read_text())
+class _Prepared(NamedTuple):
+    """Data that are whole, the folder that they come from, and the checksum of what they hold."""
 
-    found = [path for path in home.glob(f"*/{builder_class.VERSION}") if _is_complete(path)]
-    # As JSON has it, where tuples are lists.
-    wanted = json.loads(json.dumps(reading._asdict()))
-    found = [path for path in found if facts(path)["reading"] == wanted]
-    if not found:
+    path: pathlib.Path
+    source: str
+    checksum: int
+
+
+def _prepared_before(
+    builder_class: type[SegmentationBuilder], home: pathlib.Path, reading: Reading, source: str, checksum: int | None
+) -> pathlib.Path | None:
+    """What is taken without a look at the source: data of that checksum, of a source that is gone, or the last of all."""
+    gone = not os.path.exists(source)
+    if not gone and checksum is None:
+        return None
+    known = _all_prepared(builder_class, home, reading)
+    if alike := [one for one in known if one.checksum == checksum]:
+        return alike[-1].path
+    if source:
+        of_source = [one for one in known if gone and one.source == source]
+        if not of_source:
+            return None
+        _LOG.warning("%s is gone; what was prepared from it is used", source)
+        return of_source[-1].path
+    if not known:
         raise DatasetError(
             f"{builder_class.name} is not prepared in {home.parent}; give --data.source FOLDER, or run\n"
             f"  python -m train.prepare {builder_class.name} --source FOLDER\n{builder_class.about()}"
         )
-    sources = sorted({facts(path)["source"] for path in found})
+    sources = sorted({one.source for one in known})
     if len(sources) > 1:
-        raise DatasetError(f"{home} holds data prepared from {' and '.join(sources)}; say which with --source")
-    return max(found, key=lambda path: (path / _COMPLETE).stat().st_mtime_ns)
+        raise DatasetError(f"{home} holds data prepared from {' and '.join(sources)}; say which with --data.source")
+    return known[-1].path
+
+
+def _all_prepared(builder_class: type[SegmentationBuilder], home: pathlib.Path, reading: Reading) -> list[_Prepared]:
+    """Those that were read so, in the order in which they were prepared."""
+    # As JSON has it, where tuples are lists.
+    wanted = json.loads(json.dumps(reading._asdict()))
+    whole = [path for path in home.glob(f"*/{builder_class.VERSION}") if _is_complete(path)]
+    found = []
+    for path in sorted(whole, key=lambda path: (path / _COMPLETE).stat().st_mtime_ns):
+        facts, complete = (json.loads((path / name).read_text()) for name in ("metadata.json", _COMPLETE))
+        if facts["reading"] == wanted:
+            found.append(_Prepared(path, facts["source"], complete["checksum"]))
+    return found

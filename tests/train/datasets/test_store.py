@@ -226,6 +226,30 @@ def test_two_sources_in_one_data_folder_must_be_told_apart(source, data, tmp_pat
     assert len(open_dataset("folder", data_dir=data, source=source)) == 3
 
 
+def test_what_was_prepared_from_a_folder_that_is_gone_is_found_by_its_path_and_by_its_checksum(
+    source, data, tmp_path, caplog
+):
+    mine = open_dataset("folder", data_dir=data, source=source)
+    add(tmp_path / "yours", "d", 255)
+    yours = open_dataset("folder", data_dir=data, source=tmp_path / "yours")
+    shutil.rmtree(source)
+    assert not caplog.messages
+    assert prepare("folder", data_dir=data, source=source) == mine.path
+    assert caplog.messages == [f"{source} is gone; what was prepared from it is used"]
+    for checksum, path in ((mine.checksum, mine.path), (yours.checksum, yours.path)):
+        assert prepare("folder", data_dir=data, checksum=checksum) == path
+    with pytest.raises(DatasetError, match=r"there is no folder .*theirs"):
+        prepare("folder", data_dir=data, source=tmp_path / "theirs")
+
+
+def test_data_that_are_known_by_their_checksum_are_those_before_the_source_has_changed(source, data):
+    before = open_dataset("folder", data_dir=data, source=source)
+    add(source, "d", 255)
+    after = prepare("folder", data_dir=data, source=source)
+    assert prepare("folder", data_dir=data, source=source, checksum=before.checksum) == before.path
+    assert prepare("folder", data_dir=data, source=source, checksum=before.checksum + 1) == after
+
+
 def test_nothing_prepared_shows_the_command_and_the_layout(data):
     with pytest.raises(DatasetError) as raised:
         open_dataset("drive", data_dir=data)
