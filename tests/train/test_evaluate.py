@@ -235,9 +235,11 @@ def test_one_line_says_what_is_wrong(trained, capsys, change, arguments, message
 
 
 def test_other_images_are_refused(trained, capsys, monkeypatch):
-    monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(10))
+    other = Bright(10)
+    other.checksum = 1
+    monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: other)
     assert evaluate.main([str(trained)]) == 1
     message = (
-        "was trained on other images or masks than 'bright' has now, or on another split of them; see its split.json"
+        "was trained on other images or masks than 'bright' has now; name the folder of those that it was trained on"
     )
-    assert capsys.readouterr().err == f"error: {trained} {message}\n"
+    assert capsys.readouterr().err == f"error: {trained} {message} with --source\n"

@@ -14,12 +14,12 @@ from train.batches.splits import Split
 from train.batches.standardisation import ChannelStatistics, channel_statistics
 from train.batches.weight_map_cache import WeightMapCache
 from train.config import Config
-from train.datasets import Dataset, largest_shape, typical_spacing
-from train.fitting import fitted
+from train.datasets import Dataset, DatasetError, largest_shape, typical_spacing
+from train.fitting import PartSizes, fitted
 from train.loss_options import check_classes
 from train.runs import parallel
 from train.runs.continuation import check_settings, is_longer, lengthen
-from train.runs.data import open_data, part_sizes, split_of
+from train.runs.data import check_images, check_split, open_data, part_sizes, recorded_split, split_of
 from train.runs.data_facts import DataFacts
 from train.runs.folder import RunError, RunFolder
 from train.runs.network import logit_channels, network_of, untrained
@@ -82,8 +82,13 @@ def prepare_run(config: Config) -> Setup:
         raise ValueError("data.fold must be one fold for one run, got 'all', which is for train.compare.cross_validate")
     dataset = open_data(data)
     check_classes(config.loss.name, dataset.classes, data.title)
-    config = fitted(config, dataset.images, part_sizes(data, len(dataset)))
     split = split_of(data, dataset.names, fold=data.fold, seed=config.seed)
+    return _set_up(fitted(config, dataset.images, part_sizes(data, len(dataset))), dataset, split)
+
+
+def _set_up(config: Config, dataset: Dataset, split: Split) -> Setup:
+    """Everything that follows from a config in which nothing is open, and from the images."""
+    data = config.data
     epoch_steps = config.epoch_steps or max(len(split.train) // config.batch_size, 1)
     if config.optimizer.accumulate > config.epochs * epoch_steps:
         raise ValueError(
@@ -127,8 +132,9 @@ def check_loss(setup: Setup) -> None:
     try:
         whole: dict[str, Any] = {}
         if any(phase.maps for phase in setup.phases):
-            example = dataset[int(setup.split.train[0])]
-            whole = setup.maps(example.name, example.label)
+            first = int(setup.split.train[0])
+            example = dataset[first]
+            whole = setup.maps(example.name, example.label, dataset.images[first].spacing)
         for phase in setup.phases:
             maps = {
                 keyword: jax.ShapeDtypeStruct((1, *sides, *whole[keyword].shape[len(sides) :]), whole[keyword].dtype)
@@ -155,8 +161,10 @@ def open_folder(setup: Setup) -> RunFolder:
     folder = RunFolder.of(config)
     folder.check_own()
     if folder.has_begun:
-        check_settings(folder, config, "give another folder with --output, or remove this one")
-        _check_images(setup, folder)
+        remedy = "give another folder with --output, or remove this one"
+        check_settings(folder, config, remedy)
+        check_images(folder, setup.dataset, config.data.title, remedy)
+        check_split(folder, setup.dataset.names, setup.split, remedy)
     if parallel.is_first():
         try:
             if not folder.has_begun:
@@ -196,28 +204,29 @@ def reopen_run(folder: RunFolder, *, source: Path | None = None) -> Setup:
         folder: the run's.
         source: folder of the original data, if it is another than when the run began.
 
+    Returns:
+        As `prepare_run`, on the split that the run was trained on: what made it need not be there any more.
+
     Raises:
         ValueError: the folder is no run.
-        RunError: its data are not the same any more.
+        RunError: its data are not there or not the same any more.
     """
-    config = folder.read_config()
-    data = config.data
-    if source is not None or not Path(data.source).exists():
-        # Without a source what was prepared last is taken; its checksum tells whether it is the same.
-        data = dataclasses.replace(data, source="" if source is None else str(source))
-    setup = prepare_run(dataclasses.replace(config, data=data))
-    _check_images(setup, folder)
-    # The data keep the name that they had.
-    return setup if source is not None else setup._replace(config=config)
-
-
-def _check_images(setup: Setup, folder: RunFolder) -> None:
-    same = folder.read_split() == _split_by_name(setup)
-    if not same or folder.read_facts().checksum != setup.dataset.checksum:
-        raise RunError(
-            f"{folder} was trained on other images or masks than {setup.config.data.title!r} has now, or on another "
-            "split of them; see its split.json"
-        )
+    config, facts = folder.read_config(), folder.read_facts()
+    remedy = "name the folder of those that it was trained on with --source"
+    data = config.data if source is None else dataclasses.replace(config.data, source=str(source))
+    try:
+        dataset = open_data(data, facts.checksum if source is None else None)
+    except DatasetError as error:
+        if source is not None:
+            raise
+        # Without the remedy for those who train.
+        reason = str(error).splitlines()[0].partition("; ")[0]
+        raise RunError(f"the images of {folder} are not at hand ({reason}); {remedy}") from error
+    check_images(folder, dataset, data.title, remedy)
+    split = recorded_split(folder, dataset.names)
+    # Runs of earlier versions have left open what later ones choose.
+    config = fitted(config, dataset.images, PartSizes(len(split.train), len(split.validation)))
+    return _set_up(config, dataset, split)
 
 
 def _split_by_name(setup: Setup) -> dict[str, dict[str, int]]:

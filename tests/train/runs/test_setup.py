@@ -2,20 +2,25 @@
 
 import dataclasses
 import functools
+import shutil
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+import PIL.Image
 import pytest
 
 from cwmi_jax.losses import LOSSES, cross_entropy
 from tests.train.runs.finished_run import Bright
 from tests.train.runs.tiny_runs import tiny_config
-from train.config import LossConfig, ModelConfig, OptimizerConfig
+from train.config import DataConfig, LossConfig, ModelConfig, OptimizerConfig
+from train.datasets import prepare
 from train.loss_options import TWO_CLASSES
 from train.runs import parallel
+from train.runs.folder import RunError, RunFolder
 from train.runs.network import network_of
-from train.runs.setup import check_loss, prepare_run
+from train.runs.setup import check_loss, open_folder, prepare_run, reopen_run
 from train.runs.steps import create_state, train_step
 
 SMALL = ModelConfig(width=4, depth=1, groups=2)
@@ -146,3 +151,63 @@ def test_a_short_run_has_epochs_of_its_own_loss(name, epochs, firsts, tmp_path):
 def test_an_optimizer_that_would_never_take_a_step_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"optimizer\.accumulate must be at most the 9 batches of the run, got 10"):
         prepared(tmp_path, Bright(9), optimizer=OptimizerConfig(accumulate=10))
+
+
+def test_the_map_that_a_loss_is_checked_with_is_the_one_that_it_is_trained_with(tmp_path):
+    """In the unit of the images' spacing; a second one, in pixels, would be made of every first image and never used."""
+    dataset = Bright(9, shapes=((32, 32),))
+    dataset.images = [facts._replace(spacing=(0.5, 0.5)) for facts in dataset.images]
+    made = prepared(tmp_path, dataset, loss=LossConfig(name="wce"))
+    check_loss(made)
+    files = set((tmp_path / "data" / "maps").rglob("*.npy"))
+    first = int(made.split.train[0])
+    made.maps(dataset.names[first], dataset[first].label, (0.5, 0.5))
+    assert len(files) == 1 and set((tmp_path / "data" / "maps").rglob("*.npy")) == files
+
+
+def test_a_run_is_opened_again_on_its_split_without_the_files_that_made_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("train.runs.data.open_dataset", lambda *_, **__: Bright(9))
+    lines = [f"image {number},{'train' if number < 5 else 'val' if number < 7 else 'test'}" for number in range(9)]
+    (tmp_path / "splits.csv").write_text("\n".join(["name,part", *lines]))
+    (tmp_path / "groups.csv").write_text("\n".join(["name,group", *(f"image {n},{n}" for n in range(9))]))
+    paths = {name: str(tmp_path / f"{name}.csv") for name in ("splits", "groups")}
+    data = DataConfig(dataset="bright", folder=str(tmp_path / "data"), folds=1, **paths)
+    made = prepare_run(tiny_config(tmp_path / "run", data=data))
+    folder = open_folder(made)
+    for path in paths.values():
+        (tmp_path / path).unlink()
+    again = reopen_run(folder)
+    assert [part.tolist() for part in again.split] == [[0, 1, 2, 3, 4], [5, 6], [7, 8]]
+    assert again.epoch_steps == made.epoch_steps and again.config == folder.read_config()
+    (folder.path / "split.json").write_text('{"train": {"image 9": 0}}')
+    with pytest.raises(ValueError, match=r"split\.json of .*run is damaged \(KeyError\('image 9'\)\)"):
+        reopen_run(folder)
+
+
+def write_images(folder, seed):
+    for number, part in ((number, part) for number in range(6) for part in ("images", "masks")):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng((seed, number)).integers(0, 2, (16, 16), np.uint8) * 255
+        PIL.Image.fromarray(values).save(folder / part / f"{number}.png")
+    return folder
+
+
+def test_a_run_finds_its_images_where_their_folder_is_gone_and_others_were_prepared(tmp_path):
+    mine, yours, data = write_images(tmp_path / "mine", 0), write_images(tmp_path / "yours", 1), tmp_path / "data"
+    settings = DataConfig(dataset="folder", source=str(mine), folder=str(data))
+    made = prepare_run(tiny_config(tmp_path / "run", data=settings))
+    folder = open_folder(made)
+    prepare("folder", data_dir=data, source=yours)
+    shutil.rmtree(mine)
+    again = reopen_run(folder)
+    assert again.dataset.path == made.dataset.path and again.dataset.path != prepare(
+        "folder", data_dir=data, source=yours
+    )
+    remedy = "name the folder of those that it was trained on with --source"
+    with pytest.raises(RunError) as raised:
+        reopen_run(folder, source=yours)
+    assert str(raised.value) == f"{folder} was trained on other images or masks than 'yours' has now; {remedy}"
+    shutil.rmtree(made.dataset.path)
+    with pytest.raises(RunError) as raised:
+        reopen_run(RunFolder(tmp_path / "run"))
+    assert str(raised.value) == f"the images of {folder} are not at hand (folder: there is no folder {mine}); {remedy}"
