@@ -22,17 +22,19 @@ from pathlib import Path
 
 from train.atomic_files import written_whole
 from train.command_line import UsageError, fail, parse_known
-from train.config import Config
+from train.config import Config, DataConfig
 from train.loss_options import check_classes
 from train.plans import PROGRAM, Comparison, Plan, make_plan, plan_of
 from train.reports.page import page
 from train.reports.results import RunKey, read_rows
 from train.reports.tables import csv_text, failures, images_csv_text, markdown
 from train.runs.continuation import check_settings, is_done
-from train.runs.folder import RunFolder
+from train.runs.folder import RunError, RunFolder
 from train.runs.interruption import Interrupted, leave, stop_signals
 from train.runs.processes import run_in_process
 from train.variants import Variant
+
+_REMEDY = "give another --output"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,13 +72,12 @@ def cross_validate(config: Config, command: str) -> int:
 def _start(plan: Plan, command: str) -> int:
     try:
         check_folders(plan)
-        if not all(is_done(key.folder, config) for key, config in plan.items()):
-            with stop_signals():
-                _open_data(list(plan.values()))
+        with stop_signals():
+            _check_data(plan)
     except Interrupted as stopped:
         print(stopped, flush=True)
         return 0
-    except ValueError as error:
+    except (ValueError, RunError) as error:
         return fail(error)
     return compare(plan, run_in_process, command)
 
@@ -94,7 +95,7 @@ def check_folders(plan: Plan) -> None:
     if RunFolder(output).is_run:
         raise ValueError(f"{output} is a run itself; give another --output")
     for key, config in plan.items():
-        check_settings(key.folder, config, "give another --output")
+        check_settings(key.folder, config, _REMEDY)
 
 
 def _output(plan: Plan) -> Path:
@@ -102,13 +103,43 @@ def _output(plan: Plan) -> Path:
     return next(iter(plan)).folder.path.parent
 
 
-def _open_data(configs: Sequence[Config]) -> None:
-    """Prepares the data once, before the first run, and refuses losses that are not for so many classes."""
-    from train.runs.data import open_data
+def _check_data(plan: Plan) -> None:
+    """Prepares the data once, before the first run; refuses losses that do not fit them, and runs that were on others."""
+    from train.runs.data import check_images, check_split, open_data, split_of
 
-    dataset = open_data(configs[0].data)
-    for config in configs:
-        check_classes(config.loss.name, dataset.classes, config.data.title)
+    data = next(iter(plan.values())).data
+    try:
+        dataset = open_data(data)
+        for config in plan.values():
+            check_classes(config.loss.name, dataset.classes, data.title)
+        splits = {
+            key.folder: split_of(config.data, dataset.names, fold=key.part.fold, seed=key.part.seed)
+            for key, config in plan.items()
+        }
+    except ValueError as error:
+        if not _need_no_data(plan):
+            raise
+        reason = str(error).splitlines()[0]
+        print(f"the data are not at hand, so the complete runs are shown as they are: {reason}", flush=True)
+        return
+    for folder, split in splits.items():
+        if folder.has_begun:
+            check_images(folder, dataset, data.title, _REMEDY)
+            check_split(folder, dataset.names, split, _REMEDY)
+
+
+def _need_no_data(plan: Plan) -> bool:
+    """Whether all runs are complete, and nothing names other data or another split than they had."""
+    from train.runs.setup import with_whole_paths
+
+    def as_before(now: DataConfig, before: DataConfig) -> bool:
+        same = (now.splits, now.groups) == (before.splits, before.groups)
+        return same and now.source in ("", before.source)
+
+    return all(
+        is_done(key.folder, config) and as_before(with_whole_paths(config).data, key.folder.read_config().data)
+        for key, config in plan.items()
+    )
 
 
 def compare(plan: Plan, runner: Callable[[Config], int | None], command: str = "") -> int:

@@ -20,7 +20,8 @@ SHOWN_ONLY = (
     "data.workers",
     "data.prefetch",
 )
-"""Settings that say how a run is computed or shown, not what comes out."""
+"""Settings that say how a run is computed or shown, not what comes out; and where its data, splits and groups lie, which may
+move: what these are is compared by `train.runs.data`."""
 
 
 def flat_settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

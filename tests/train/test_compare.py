@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -14,6 +15,7 @@ from train.compare import compare, main
 from train.plans import Comparison, make_plan
 from train.presets import PRESETS
 from train.reports.results import Part
+from train.runs.setup import open_folder, prepare_run
 
 
 def plan_of(folder, *flags, **settings):
@@ -173,7 +175,7 @@ def test_folds_are_the_presets_unless_they_are_given(tmp_path):
 )
 def test_wrong_settings_are_one_line_and_nothing_is_run(arguments, message, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(module, "run_in_process", None)
-    monkeypatch.setattr(module, "_open_data", None)
+    monkeypatch.setattr(module, "_check_data", None)
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1
@@ -209,7 +211,7 @@ def test_complete_runs_are_not_repeated(tmp_path):
 def test_one_loss_on_every_fold_is_a_comparison_too(tmp_path, monkeypatch):
     runner = Runner()
     monkeypatch.setattr(module, "run_in_process", runner)
-    monkeypatch.setattr(module, "_open_data", lambda config: None)
+    monkeypatch.setattr(module, "_check_data", lambda plan: None)
     flags = ["--folds", "3", "--loss.name", "tversky", "--loss.options", "alpha", "0.3", "--output", str(tmp_path)]
     assert train.__main__.main(["drive", "--fold", "all", *flags]) == 0
     assert runner.names == ["unet-tversky-fold0", "unet-tversky-fold1", "unet-tversky-fold2"]
@@ -256,7 +258,7 @@ def test_one_epoch_is_enough_for_every_loss(tmp_path):
 def test_a_folder_of_other_settings_is_refused_before_anything_is_run(tmp_path, capsys, monkeypatch):
     runner = Runner()
     monkeypatch.setattr(module, "run_in_process", runner)
-    monkeypatch.setattr(module, "_open_data", lambda config: None)
+    monkeypatch.setattr(module, "_check_data", lambda plan: None)
     arguments = ["--folds", "2", "--losses", "ce,dice", "--output", str(tmp_path), "--epochs"]
     assert main([*arguments, "3"]) == 0
     assert (
@@ -274,7 +276,7 @@ def test_a_folder_of_other_settings_is_refused_before_anything_is_run(tmp_path, 
 def test_more_epochs_make_every_run_longer(tmp_path, monkeypatch):
     runner = Runner()
     monkeypatch.setattr(module, "run_in_process", runner)
-    monkeypatch.setattr(module, "_open_data", lambda config: None)
+    monkeypatch.setattr(module, "_check_data", lambda plan: None)
     arguments = ["--folds", "2", "--losses", "ce,dice", "--output", str(tmp_path), "--epochs"]
     assert main([*arguments, "3"]) == 0
     longer = Runner(**{name.replace("-", "_"): 1 for name in runner.names})
@@ -301,6 +303,88 @@ def test_a_loss_for_two_classes_is_refused_before_any_other_has_run(tmp_path, ca
     assert main([*arguments, "--data.folder", str(tmp_path / "data"), "--output", str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.startswith("error: loss.name abw is for two classes, and cells has 3; most others")
     assert not (tmp_path / "out").exists()
+
+
+class Beginner(Runner):
+    """Opens data and folder as a training does, before it writes what is made up."""
+
+    def __call__(self, config):
+        made = prepare_run(config)
+        open_folder(made)
+        return super().__call__(made.config)
+
+
+def write_patients(folder, seed=0):
+    """Nine images of three patients."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+        for number in range(9):
+            values = np.random.default_rng((seed, number)).integers(0, 2, (16, 16), np.uint8) * 255
+            PIL.Image.fromarray(values).save(folder / part / f"p{number // 3}_{number}.png")
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch):
+    """Its fold 0 is complete; a function of further arguments, that returns the status and the names of what it ran."""
+    runner = Beginner()
+    monkeypatch.setattr(module, "run_in_process", runner)
+    source = write_patients(tmp_path / "mine")
+    folders = ["--data.folder", str(tmp_path / "data"), "--output", str(tmp_path / "out")]
+
+    def run(*arguments, source=source):
+        runner.configs.clear()
+        given = ["--data.source", str(source)] if source else []
+        return main(["--dataset", "own", "--losses", "ce", *given, *folders, *arguments]), runner.names
+
+    assert run("--fold", "0") == (0, ["unet-ce-fold0"])
+    return run
+
+
+def test_complete_runs_of_another_split_are_refused(command, tmp_path, capsys):
+    run = tmp_path / "out" / "unet-ce-fold0"
+    split = json.loads((run / "split.json").read_text())
+    assert command("--folds", "3", "--data.groups", r"^p\d+") == (1, [])
+    said = capsys.readouterr().err
+    assert said.startswith(
+        f"error: {run} was trained on another split than data.splits, data.groups and the seed give now: "
+    )
+    assert said.endswith("; give another --output\n") and said.count("\n") == 1
+    # A file that has the same split is no other one, wherever it lies; one that differs is.
+    parts = {part: list(named) for part, named in split.items()}
+    (tmp_path / "same.json").write_text(json.dumps([parts, parts, parts]))
+    assert command("--fold", "0", "--data.splits", str(tmp_path / "same.json")) == (0, [])
+    parts["train"][0], parts["test"][0] = parts["test"][0], parts["train"][0]
+    (tmp_path / "other.json").write_text(json.dumps([parts, parts, parts]))
+    capsys.readouterr()
+    assert command("--fold", "0", "--data.splits", str(tmp_path / "other.json")) == (1, [])
+    assert "give now: 2 of 9 images have moved, 'p" in capsys.readouterr().err
+
+
+def test_complete_runs_of_other_images_are_refused_and_a_folder_may_move(command, tmp_path, capsys):
+    yours = write_patients(tmp_path / "yours", 1)
+    assert command("--fold", "0", source=yours) == (1, [])
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/out/unet-ce-fold0 was trained on other images or masks than 'yours' has now; "
+        "give another --output\n"
+    )
+    assert command(source=yours) == (1, [])
+    moved = (tmp_path / "mine").rename(tmp_path / "moved")
+    assert command("--fold", "0", source=moved) == (0, [])
+    assert command(source=moved) == (0, ["unet-ce-fold1", "unet-ce-fold2"])
+
+
+def test_complete_runs_whose_data_are_gone_are_shown_unless_others_are_named(command, tmp_path, capsys):
+    for name in ("mine", "data", "out/table.md"):
+        shutil.rmtree(tmp_path / name) if (tmp_path / name).is_dir() else (tmp_path / name).unlink()
+    for source in (tmp_path / "mine", None):
+        assert command("--fold", "0", source=source) == (0, [])
+        assert "the data are not at hand, so the complete runs are shown as they are: folder" in capsys.readouterr().out
+        (tmp_path / "out" / "table.md").unlink()
+    for arguments in (["--fold", "0", "--data.groups", "p"], []):
+        assert command(*arguments) == (1, [])
+    assert command("--fold", "0", source=tmp_path / "nowhere") == (1, [])
+    assert capsys.readouterr().err.startswith("error: folder: there is no folder")
 
 
 def test_results_that_cannot_be_written_are_one_line(tmp_path, capsys):

@@ -180,11 +180,15 @@ def _begin(setup: Setup, folder: RunFolder) -> None:
     if folder.is_run:
         print(f"{folder}: the run there never took a step; beginning anew", flush=True)
     facts = DataFacts.of(setup.dataset, setup.statistics)
-    folder.begin(_with_whole_paths(setup.config), _split_by_name(setup), facts)
+    folder.begin(with_whole_paths(setup.config), _split_by_name(setup), facts)
 
 
-def _with_whole_paths(config: Config) -> Config:
-    """For those who read it from another folder."""
+def with_whole_paths(config: Config) -> Config:
+    """A config for those who read it from another folder.
+
+    Args:
+        config: as it was given.
+    """
     data = config.data
     source, splits = (str(Path(path).expanduser().resolve()) if path else "" for path in (data.source, data.splits))
     groups = str(Path(data.groups).expanduser().resolve()) if data.groups.lower().endswith(".csv") else data.groups
