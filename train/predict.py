@@ -5,8 +5,9 @@ are blended. NAME.png, or another picture, gives NAME_mask.png with 0 and 255 (w
 numbers, as a palette of colours) and NAME_probability.tif with 32-bit floats (a page a class where there are more than two).
 A volume of TIFF pages gives NAME_mask.tif and NAME_probability.tif with as many. NAME.nii.gz gives NAME_mask.nii.gz with
 class numbers and NAME_probability.nii.gz, with the affine, the sizes of voxels and the units of the image. They are written
-to RUN/predictions unless --output names another folder. An image that cannot be predicted is named in one line, and the
-others are predicted all the same.
+to RUN/predictions unless --output names another folder, in place of an earlier prediction; a NAME_mask or NAME_probability
+without the other is no prediction, and is left alone. An image that cannot be predicted is named in one line, and the others
+are predicted all the same.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ import tyro
 
 from train.command_line import UsageError, fail, parse
 from train.datasets.readers import DatasetError, read_image, stem, to_unit_range
-from train.prediction_files import Probabilities, write_prediction
+from train.prediction_files import Probabilities, prediction_files, write_prediction
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.data_facts import DataFacts
 from train.runs.folder import RunFolder
@@ -138,8 +139,11 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
     dims, channels = values.ndim - 1, values.shape[-1]
     facts, wanted = trained.facts, trained.facts.channels
     if dims != facts.spatial_dims:
+        remedy = (
+            "its slices, each a file of its own" if dims > facts.spatial_dims else "the volume that it is a slice of"
+        )
         raise DatasetError(
-            f"{path}: has {dims} spatial axes, and the run was trained on images of {facts.spatial_dims}"
+            f"{path}: has {dims} spatial axes, and the run was trained on images of {facts.spatial_dims}; give {remedy}"
         )
     if channels != wanted:
         raise DatasetError(
@@ -170,6 +174,8 @@ def _predict_all(settings: Prediction) -> int:
                 raise DatasetError(
                     f"{path}: has the name of {other}, whose prediction it would replace; give another --output"
                 )
+            # Before the work, for it may refuse.
+            prediction_files(output, path, trained.facts.spatial_dims)
             probabilities = predict_file(trained, path, tile=tile, overlap=overlap)
             mask, _ = write_prediction(output, path, probabilities, colours=trained.facts.class_colours)
         except ValueError as error:

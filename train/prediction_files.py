@@ -1,5 +1,6 @@
 """Masks and probabilities in the format that goes with that of their image."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,38 @@ _PLACE = (
 )
 
 
+def prediction_files(folder: Path, path: Path, spatial_dims: int) -> tuple[Path, Path]:
+    """Where mask and probability of an image are written.
+
+    Args:
+        folder: to write to.
+        path: the image's.
+        spatial_dims: 2 for an image, 3 for a volume.
+
+    Returns:
+        The two files. Either both are there, of an earlier prediction that is replaced, or none.
+
+    Raises:
+        ValueError: one is there by itself, so that it is no prediction but the user's own.
+    """
+    picture = ".png" if spatial_dims == 2 else ".tif"
+    suffixes = (".nii.gz", ".nii.gz") if _is_nifti(path) else (picture, ".tif")
+    mask, probability = (
+        folder / f"{stem(path)}_{kind}{suffix}" for kind, suffix in zip(("mask", "probability"), suffixes, strict=True)
+    )
+    if mask.exists() != probability.exists():
+        own, lacking = (mask, probability) if mask.exists() else (probability, mask)
+        raise ValueError(
+            f"{own}: is there already, and is no earlier prediction, beside which {lacking.name} would be; it is not "
+            "replaced: give another --output, or move it"
+        )
+    return mask, probability
+
+
 def write_prediction(
     folder: Path, path: Path, probabilities: Probabilities, *, colours: Sequence[str] = ()
-) -> list[Path]:
-    """Writes mask and probability of an image.
+) -> tuple[Path, Path]:
+    """Writes mask and probability of an image, both or none.
 
     Args:
         folder: to write to.
@@ -39,28 +68,32 @@ def write_prediction(
         The two files.
 
     Raises:
-        ValueError: they cannot be written.
+        ValueError: they cannot be written, or would replace a file of the user's own.
     """
     mask = predicted_classes(probabilities).astype(np.uint8)
     classes = max(probabilities.shape[-1], 2)
     probability = probabilities[..., 0] if classes == 2 else probabilities
-    nifti = path.name.lower().endswith(NIFTI_SUFFIXES)
-    suffixes = (".nii.gz", ".nii.gz") if nifti else (".png" if mask.ndim == 2 else ".tif", ".tif")
-    files = [
-        folder / f"{stem(path)}_{kind}{suffix}" for kind, suffix in zip(("mask", "probability"), suffixes, strict=True)
-    ]
+    files = prediction_files(folder, path, mask.ndim)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if nifti:
-            nibabel.save(_nifti_like(path, mask, mask.ndim), files[0])
-            nibabel.save(_nifti_like(path, probability, mask.ndim), files[1])
-        else:
-            _write_mask(files[0], mask, class_colours(classes, colours))
-            pages = probability if classes == 2 else np.moveaxis(probability, -1, 0)
-            tifffile.imwrite(files[1], pages, photometric="minisblack")
+        with tempfile.TemporaryDirectory(prefix=".", dir=folder) as unfinished:
+            partial = [Path(unfinished) / file.name for file in files]
+            if _is_nifti(path):
+                nibabel.save(_nifti_like(path, mask, mask.ndim), partial[0])
+                nibabel.save(_nifti_like(path, probability, mask.ndim), partial[1])
+            else:
+                _write_mask(partial[0], mask, class_colours(classes, colours))
+                pages = probability if classes == 2 else np.moveaxis(probability, -1, 0)
+                tifffile.imwrite(partial[1], pages, photometric="minisblack")
+            for written, file in zip(partial, files, strict=True):
+                written.replace(file)
     except OSError as error:
-        raise ValueError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
+        raise ValueError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return files
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
 def _write_mask(file: Path, mask: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8]) -> None:

@@ -116,7 +116,14 @@ def test_volumes_keep_their_place(tmp_path, capsys):
     write_grey(tmp_path / "flat.png")
     assert predict.main([str(folder), str(tmp_path / "flat.png")]) == 1
     message = f"{tmp_path / 'flat.png'}: has 2 spatial axes, and the run was trained on images of 3"
-    assert capsys.readouterr().err == f"error: {message}\n"
+    assert capsys.readouterr().err == f"error: {message}; give the volume that it is a slice of\n"
+
+
+def test_a_volume_is_not_for_a_run_on_images(grey, tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((5, 24, 22), np.uint8), photometric="minisblack")
+    assert predict.main([str(grey[1]), str(tmp_path / "stack.tif")]) == 1
+    message = f"{tmp_path / 'stack.tif'}: has 3 spatial axes, and the run was trained on images of 2"
+    assert capsys.readouterr().err == f"error: {message}; give its slices, each a file of its own\n"
 
 
 def test_one_bad_file_does_not_keep_the_others(grey, tmp_path, capsys):
@@ -171,3 +178,30 @@ def test_an_output_that_cannot_be_written(grey, tmp_path, capsys):
     write_grey(tmp_path / "a.png")
     assert predict.main([str(grey[1]), str(tmp_path / "a.png"), "--output", str(tmp_path / "a.png")]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path / 'a.png'}: cannot be written (File exists)\n"
+
+
+def test_what_is_no_prediction_is_not_replaced_and_a_prediction_is(grey, tmp_path, capsys, monkeypatch):
+    """The user's case: --output is the folder of the images, where the mask of one lies already."""
+    values = write_grey(tmp_path / "cell.png")
+    own = {name: (tmp_path / name) for name in ("cell_mask.png", "new_probability.tif")}
+    for path in own.values():
+        path.write_bytes(b"the user's own")
+    write_grey(tmp_path / "new.png")
+    write_grey(tmp_path / "last.png")
+    arguments = [str(grey[1]), *(str(tmp_path / f"{name}.png") for name in ("cell", "new", "last"))]
+    for _ in range(2):
+        assert predict.main([*arguments, "--output", str(tmp_path)]) == 1
+        captured = capsys.readouterr()
+        said = "is there already, and is no earlier prediction, beside which"
+        remedy = "would be; it is not replaced: give another --output, or move it"
+        assert captured.err.splitlines() == [
+            f"error: {tmp_path}/cell_mask.png: {said} cell_probability.tif {remedy}",
+            f"error: {tmp_path}/new_probability.tif: {said} new_mask.png {remedy}",
+        ]
+        assert captured.out.startswith(f"{tmp_path}/last.png: ") and captured.out.count("\n") == 1
+    assert [path.read_bytes() for path in own.values()] == [b"the user's own"] * 2
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+    np.testing.assert_array_equal(np.asarray(PIL.Image.open(tmp_path / "cell.png")), values)
+    # Before the image is predicted, which may take long.
+    monkeypatch.setattr(predict, "predict_file", None)
+    assert predict.main([*arguments[:2], "--output", str(tmp_path)]) == 1

@@ -85,3 +85,20 @@ def test_a_volume_of_pages_gives_pages(classes, tmp_path):
         np.testing.assert_array_equal(file.asarray(), expected)
     probability = wanted[..., 0] if classes == 2 else np.moveaxis(wanted, -1, 0)
     np.testing.assert_array_equal(tifffile.imread(files[1]), probability)
+
+
+def test_what_is_written_again_replaces_both_files_and_what_fails_replaces_none(tmp_path, monkeypatch):
+    first, second = probabilities(9, 7, 1), probabilities(9, 7, 1)[::-1]
+    files = write_prediction(tmp_path, tmp_path / "a.png", first)
+    write_prediction(tmp_path, tmp_path / "a.png", second)
+    np.testing.assert_array_equal(tifffile.imread(files[1]), second[..., 0])
+    before = [file.read_bytes() for file in files]
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tifffile, "imwrite", full)
+    with pytest.raises(ValueError, match=r"cannot be written \(No space left on device\)"):
+        write_prediction(tmp_path, tmp_path / "a.png", first)
+    assert [file.read_bytes() for file in files] == before
+    assert sorted(tmp_path.iterdir()) == sorted(files)
