@@ -81,7 +81,7 @@ def page(rows: Sequence[Row], command: str = "") -> str:
         test_lines=_test_lines(tests),
         few_images=fewest if fewest < FEW_IMAGES else 0,
         several_seeds=seeds > 1,
-        cautions=_cautions(tests, seeds=seeds, neighbours=bool(shared.get("data.blocks"))),
+        cautions=_cautions(rows, tests, seeds=seeds),
         examples=_examples(rows),
         command=command,
         settings=[(name, _plain(value)) for name, value in shared.items() if name != "data.dataset"],
@@ -191,7 +191,7 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _cautions(tests: Sequence[Difference], *, seeds: int, neighbours: bool) -> list[str]:
+def _cautions(rows: Sequence[Row], tests: Sequence[Difference], *, seeds: int) -> list[str]:
     if not tests:
         return []
     count = sum(not np.isnan(found.corrected) for found in tests)
@@ -205,8 +205,14 @@ def _cautions(tests: Sequence[Difference], *, seeds: int, neighbours: bool) -> l
         "images, so the tests speak of these networks on more such images. Whether a loss is better when everything is "
         f"trained anew shows in {spread}.",
     ]
-    if neighbours:
+    runs = [run for row in rows for run in row.runs.values()]
+    if any(run.settings["data.blocks"] for run in runs):
         texts.append("The images are neighbours in a volume and look alike: they weigh less than their number says.")
+    if any(run.settings["data.groups"] for run in runs):
+        texts.append(
+            "Images of one group, such as a patient's, look alike: they weigh less than their number says, "
+            "and that of the groups says more."
+        )
     return texts
 
 

@@ -15,7 +15,19 @@ def remarks(config: Config, setup: Setup) -> list[str]:
         setup: what `prepare_run` made of it.
     """
     chosen = in_words(config, setup.config, setup.dataset.images)
-    return [*([chosen] if chosen else []), *_few_images(setup), *_missing_classes(setup)]
+    return [*([chosen] if chosen else []), *_in_no_part(setup), *_few_images(setup), *_missing_classes(setup)]
+
+
+def _in_no_part(setup: Setup) -> list[str]:
+    """Images that a file of splits does not name; those of a gap are left out with intent."""
+    splits, names = setup.config.data.splits, setup.dataset.names
+    left_out = np.setdiff1d(np.arange(len(names)), np.concatenate(setup.split))
+    if not splits or not left_out.size:
+        return []
+    return [
+        f"{left_out.size} of the {len(names)} images are neither trained on, validated nor tested, such as "
+        f"{names[left_out[0]]!r}, for data.splits {splits} does not name them in this fold"
+    ]
 
 
 def _few_images(setup: Setup) -> list[str]:

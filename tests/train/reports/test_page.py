@@ -74,7 +74,30 @@ def test_it_says_which_differences_are_more_than_chance(rows):
     ) in text
     assert "Only 10 images: a t-test of so few" in text
     assert "corrected for the 3 tests of this table" in text
-    assert "are neighbours in a volume" not in text
+    assert "look alike" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "caution"),
+    [
+        (
+            {"blocks": True},
+            "The images are neighbours in a volume and look alike: they weigh less than their number says.",
+        ),
+        (
+            {"groups": r"^p\d+"},
+            "Images of one group, such as a patient's, look alike: they weigh less than their number says, and that of the "
+            "groups says more.",
+        ),
+    ],
+)
+def test_images_that_look_alike_are_no_independent_ones(settings, caution, tmp_path):
+    keys = [RunKey("unet", loss, Part(0, 0), RunFolder(tmp_path / loss)) for loss in ("ce", "cwmi")]
+    for key, values in zip(keys, ([0.5, 0.4, 0.6], [0.6, 0.7, 0.6]), strict=True):
+        config = config_of(key.folder, key.loss)
+        data = dataclasses.replace(config.data, **settings)
+        write_run(dataclasses.replace(config, data=data), {"mIoU": values})
+    assert caution in text_of(page(read_rows(keys, {})))
 
 
 def test_settings_and_command_are_there(rows):

@@ -38,6 +38,18 @@ def test_a_batch_of_more_images_than_there_are(made):
     ]
 
 
+def test_images_that_a_file_of_splits_does_not_name(made):
+    """Of nine; those beside a run of neighbours are left out on purpose, and nothing is said of them."""
+    split = Split(np.array([0, 1, 2, 5]), np.array([6]), np.array([8]))
+    data = dataclasses.replace(made.config.data, splits="lab/splits.csv")
+    lacking = made._replace(split=split, config=dataclasses.replace(made.config, data=data))
+    assert remarks(made.config, lacking) == [
+        "3 of the 9 images are neither trained on, validated nor tested, such as 'image 3', for data.splits lab/splits.csv "
+        "does not name them in this fold"
+    ]
+    assert remarks(made.config, made._replace(split=split)) == []
+
+
 def test_a_class_that_the_training_part_lacks(made):
     rows = [(9, 1, 0, 0), (9, 0, 0, 0), (9, 1, 4, 0), (8, 0, 1, 0)]
     config = dataclasses.replace(made.config, batch_size=2)
