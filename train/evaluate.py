@@ -1,8 +1,9 @@
 """`python -m train.evaluate RUN`: scores, image by image, and pictures of a trained network.
 
 Written to RUN/evaluation/PART-CHECKPOINT unless --output names another folder: PART.csv, a row an image; panels/, a picture
-an image; and last result.json, means and standard deviations over the images. With more than two classes mIoU and mDice are
-means over all of them; every other score is the mean over the classes 1 and up, each taken as the foreground by itself.
+an image; and last result.json, means and standard deviations over the images. With more than two classes a score is the mean
+over those that the image has, in its label or in what was predicted, each taken as the foreground by itself. Class 0 counts
+in mIoU and mDice alone; VI, ARI and ARE are left out. Every class has its own scores, too, over the images that have it.
 """
 
 import dataclasses
