@@ -63,7 +63,7 @@ class ClassLine(NamedTuple):
     Attributes:
         name: the class's.
         row: the loss.
-        images: how many test images have the class, in their label or in what was predicted.
+        images: how many test images have the class, in their label or in what was predicted with any of the seeds.
         cells: its scores as tables show them, in the order of `BY_CLASS`, and whether each is best of all losses.
     """
 
@@ -78,11 +78,21 @@ def class_lines(rows: Sequence[Row]) -> list[ClassLine]:
     lines = []
     for name, columns in class_columns(rows).items():
         for row in rows:
-            images = sum(run.images_with.get(name, 0) for run in row.runs.values())
+            images = _images_with(row, columns[0])
             cells = [(cell(row, column), is_best(row, rows, column)) for column in columns]
             cells += [("", False)] * (len(BY_CLASS) - len(cells))
-            lines.append(ClassLine(name, row, images, cells))
+            lines.append(ClassLine(name, row, len(images), cells))
     return lines
+
+
+def _images_with(row: Row, column: Score) -> set[str]:
+    """Names of the test images that have the score in a run; several seeds test the same ones."""
+    return {
+        name
+        for run in row.runs.values()
+        for name, scores in run.images.items()
+        if not np.isnan(scores.get(column.name, np.nan))
+    }
 
 
 def scores_of(rows: Sequence[Row], wanted: Sequence[Score] = SCORES) -> list[Score]:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from tests.train.reports.fake_runs import rows_of, rows_of_classes
-from train.reports.results import Part, read_rows
-from train.reports.tables import csv_text, differences, failures, images_csv_text, markdown, note
+from tests.train.reports.fake_runs import config_of, rows_of, rows_of_classes, write_run
+from train.reports.results import Part, RunKey, read_rows
+from train.reports.tables import class_lines, csv_text, differences, failures, images_csv_text, markdown, note
+from train.runs.folder import RunFolder
 
 
 def test_markdown_by_hand(tmp_path):
@@ -134,6 +135,18 @@ def test_scores_by_class_by_hand(tmp_path):
         "| bus | ce | unet | 1 | **0.800** | - | - | - | - | **0.800** |\n"
         "| bus | cwmi | unet | 1 | 0.400 | - | - | - | - | 0.400 |\n"
     )
+
+
+def test_an_image_counts_once_however_many_seeds_test_it(tmp_path):
+    """Of three images one has a bus in its label, and one in what the second seed predicts."""
+    keys = []
+    for seed, bus in enumerate(([0.5, math.nan, math.nan], [0.5, 0.0, math.nan])):
+        keys.append(RunKey("unet", "ce", Part(seed, 0), RunFolder(tmp_path / str(seed))))
+        scores = {"mIoU": [0.5] * 3, "mDice": [0.5] * 3, "HD": [0.5] * 3, "IoU sky": [0.5] * 3, "IoU bus": bus}
+        counts = {"sky": 3, "bus": 1 + seed}
+        write_run(config_of(keys[-1].folder, seed=seed), scores, images_with=counts)
+    (row,) = read_rows(keys, {})
+    assert {line.name: line.images for line in class_lines([row])} == {"sky": 3, "bus": 2}
 
 
 def test_scores_by_class_are_in_both_tables_for_programs(tmp_path):
