@@ -77,54 +77,17 @@ def evaluate_run(
     restored = _restore(setup, folder, choice)
     if not parallel.is_first():
         return {}
-    config, indices = setup.config, getattr(setup.split, part)
-    step = int(restored.state.step)
-    state = restored.state
-    dataset, class_names = setup.dataset, setup.dataset.class_names
-    rows = {
-        prediction.name: score_image(
-            prediction.classes,
-            prediction.label,
-            where=prediction.where,
-            class_names=class_names,
-            spacing=dataset.images[int(index)].spacing,
-        )
-        for index, prediction in zip(indices, _predictions(setup, state, indices), strict=True)
-    }
-    columns = {score: [row[score] for row in rows.values()] for score in next(iter(rows.values()))}
-    known = {score: values for score, values in columns.items() if not np.isnan(values).all()}
-    result = {
-        "dataset": config.data.dataset,
-        "model": config.model.name,
-        "loss": config.loss.name,
-        "fold": config.data.fold,
-        "folds": config.data.folds,
-        "seed": config.seed,
-        "part": part,
-        "checkpoint": choice,
-        "step": step,
-        "epoch": -(-step // setup.epoch_steps),
-        "epochs": config.epochs,
-        "best_epoch": restored.position.best.get("epoch"),
-        "seconds": _training_seconds(folder),
-        "images": len(rows),
-        "length_unit": "pixels" if dataset.images[0].spacing is None else "mm",
-        "mean": {score: mean_of(values) for score, values in known.items()},
-        "deviation": {score: deviation_of(values) for score, values in known.items()},
-    }
-    if dataset.classes > 2:
-        result["images_with"] = {
-            name: int(np.count_nonzero(~np.isnan(columns[column.name])))
-            for name, column in BY_CLASS[0].by_class(class_names)
-        }
+    indices = getattr(setup.split, part)
+    scores = _scores(setup, restored.state, indices)
+    result = {"part": part, "checkpoint": choice, **_result(setup, folder, restored, scores)}
     try:
-        output.write_scores(part, rows)
-        _draw(setup, state, indices, output, f"epoch {result['epoch']}")
+        output.write_scores(part, scores)
+        _draw(setup, restored.state, indices, output, f"epoch {result['epoch']}")
         result["evaluation_seconds"] = round(time.perf_counter() - started, 1)
         output.write_result(result)
     except OSError as error:
         raise RunError(f"cannot write the results to {output}: {error.strerror or error}") from error
-    print(score_table({**result, "dataset": config.data.title}), flush=True)
+    print(score_table({**result, "dataset": setup.config.data.title}), flush=True)
     return result
 
 
@@ -171,6 +134,54 @@ def _restore(setup: Setup, folder: RunFolder, choice: Choice) -> Restored:
     if restored is None:
         raise CheckpointError(f"there is no checkpoint in {checkpoints.folder}; train the run first")
     return restored
+
+
+def _scores(setup: Setup, state: TrainState, indices: npt.NDArray[np.int64]) -> dict[str, dict[str, float]]:
+    """Name of each image -> name of each score -> value."""
+    dataset = setup.dataset
+    return {
+        prediction.name: score_image(
+            prediction.classes,
+            prediction.label,
+            where=prediction.where,
+            class_names=dataset.class_names,
+            spacing=dataset.images[int(index)].spacing,
+        )
+        for index, prediction in zip(indices, _predictions(setup, state, indices), strict=True)
+    }
+
+
+def _result(
+    setup: Setup, folder: RunFolder, restored: Restored, scores: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
+    """The means, and what they are of; see `evaluate_run`."""
+    config, dataset = setup.config, setup.dataset
+    step = int(restored.state.step)
+    columns = {score: [row[score] for row in scores.values()] for score in next(iter(scores.values()))}
+    known = {score: values for score, values in columns.items() if not np.isnan(values).all()}
+    result = {
+        "dataset": config.data.dataset,
+        "model": config.model.name,
+        "loss": config.loss.name,
+        "fold": config.data.fold,
+        "folds": config.data.folds,
+        "seed": config.seed,
+        "step": step,
+        "epoch": -(-step // setup.epoch_steps),
+        "epochs": config.epochs,
+        "best_epoch": restored.position.best.get("epoch"),
+        "seconds": _training_seconds(folder),
+        "images": len(scores),
+        "length_unit": "pixels" if dataset.images[0].spacing is None else "mm",
+        "mean": {score: mean_of(values) for score, values in known.items()},
+        "deviation": {score: deviation_of(values) for score, values in known.items()},
+    }
+    if dataset.classes > 2:
+        result["images_with"] = {
+            name: int(np.count_nonzero(~np.isnan(columns[column.name])))
+            for name, column in BY_CLASS[0].by_class(dataset.class_names)
+        }
+    return result
 
 
 def _training_seconds(folder: RunFolder) -> float | None:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LogNorm, to_rgb
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -32,6 +33,7 @@ _DOTS_PER_INCH = 130
 _DIMMED = 0.55  # Brightness of the image under the errors, so that they stand out from its white too.
 _DECADES = 3  # Of the gradient below its greatest values.
 _FLATTEST, _TALLEST = 0.4, 2.5  # Height of a panel over its width, whatever its image's.
+_GRADIENT_COLOURS = "magma"
 _LETTER_INCHES = 0.095
 _LONGEST_NAME = 24  # Letters of a class in the legend.
 
@@ -61,15 +63,16 @@ class Shown(NamedTuple):
 
 
 class _View(NamedTuple):
-    """One row, 2-D; `place` says which slice it is, and `score` is the whole image's."""
+    """One row, 2-D; `name` says which slice it is, too, `height` is of its panels of width 1, `score` the whole image's."""
 
+    name: str
+    height: float
     image: npt.NDArray[Any]
     label: npt.NDArray[Any]
     where: npt.NDArray[np.bool_]
     probability: npt.NDArray[Any]
     predicted: npt.NDArray[Any]
     gradient: npt.NDArray[Any]
-    place: str
     score: float
 
 
@@ -89,47 +92,49 @@ def draw_panels(
     """
     if not rows:
         raise ValueError("rows must hold one image at least, got none")
-    classes = len(class_names)
-    palette = class_colours(classes, colours)
-    views = [_view(row, classes) for row in rows]
-    heights = [np.clip(view.label.shape[0] / view.label.shape[1], _FLATTEST, _TALLEST) for view in views]
-    legend = _legend(class_names, unknown=any(not view.where.all() for view in views))
-    columns = 4
-    if classes > 2:
-        legend += [
-            _entry(colour / 255, _shortened(name, _LONGEST_NAME))
-            for colour, name in zip(palette, class_names, strict=True)
-        ]
-        columns = 6
-    # A line of the legend and the title are a quarter of an inch.
-    around = 0.65 + 0.25 * -(-len(legend) // columns) + (0.3 if title else 0.0)
-    figure = Figure(
-        figsize=(5 * _PANEL_INCHES + 1.1, sum(heights) * _PANEL_INCHES + around),
-        dpi=_DOTS_PER_INCH,
-        layout="compressed",
-    )
-    canvas = FigureCanvasAgg(figure)
-    panels = figure.subplots(len(views), 5, squeeze=False, height_ratios=heights)
+    palette = class_colours(len(class_names), colours)
+    views = [_view(row, len(class_names)) for row in rows]
+    legend = _legend(class_names, palette, unknown=any(not view.where.all() for view in views))
+    columns = 4 if len(class_names) == 2 else 6
+    figure, panels = _panels(views, lines=-(-len(legend) // columns), title=title)
+    predicted = "probability" if len(class_names) == 2 else "predicted class"
+    for axes, heading in zip(panels[0], ("image", "label", predicted, "", "gradient of the loss"), strict=True):
+        axes.set_title(heading)
     top = _greatest([view.gradient for view in views])
-    bottom = top * 10.0**-_DECADES
-    for axes, view, row, height in zip(panels, views, rows, heights, strict=True):
-        caption = _shortened(row.name, int(height * _PANEL_INCHES / _LETTER_INCHES))
-        axes[0].set_ylabel(f"{caption}{view.place}", parse_math=False)
-        _show(axes[0], view.image)
-        _show(axes[1], _label_picture(view, palette))
-        _show(axes[2], _probability_picture(view, palette))
-        _show(axes[3], error_map(view.image, view.label, view.predicted, view.where, classes=classes))
-        axes[3].set_title(f"errors, mIoU {view.score:.3f}")
-        gradient = axes[4].imshow(np.maximum(view.gradient, bottom), norm=LogNorm(bottom, top), cmap="magma")
-        axes[4].set(xticks=[], yticks=[])
-    predicted = "probability" if classes == 2 else "predicted class"
-    for axes, heading in zip(panels[0], ("image", "label", predicted, None, "gradient of the loss"), strict=True):
-        if heading:
-            axes.set_title(heading)
-    figure.colorbar(gradient, ax=list(panels[:, 4]), extend="both", fraction=0.06, label="|dL / dlogit|")
+    scale = LogNorm(top * 10.0**-_DECADES, top)
+    for axes, view in zip(panels, views, strict=True):
+        _draw_row(axes, view, palette, scale)
+    gradients = ScalarMappable(scale, cmap=_GRADIENT_COLOURS)
+    figure.colorbar(gradients, ax=list(panels[:, 4]), extend="both", fraction=0.06, label="|dL / dlogit|")
     figure.legend(handles=legend, loc="outside lower center", ncols=columns, frameon=False)
     if title:
         figure.suptitle(title, parse_math=False)
+    return _drawn(figure)
+
+
+def _panels(views: Sequence[_View], *, lines: int, title: str) -> tuple[Figure, npt.NDArray[Any]]:
+    """A figure with axes for five panels a row, and with room for the lines of the legend and for the title."""
+    heights = [view.height for view in views]
+    # A line of the legend and the title are a quarter of an inch.
+    around = 0.65 + 0.25 * lines + (0.3 if title else 0.0)
+    size = (5 * _PANEL_INCHES + 1.1, sum(heights) * _PANEL_INCHES + around)
+    figure = Figure(figsize=size, dpi=_DOTS_PER_INCH, layout="compressed")
+    return figure, figure.subplots(len(views), 5, squeeze=False, height_ratios=heights)
+
+
+def _draw_row(axes: Sequence[Axes], view: _View, palette: npt.NDArray[np.uint8], scale: LogNorm) -> None:
+    axes[0].set_ylabel(view.name, parse_math=False)
+    _show(axes[0], view.image)
+    _show(axes[1], _label_picture(view, palette))
+    _show(axes[2], _probability_picture(view, palette))
+    _show(axes[3], error_map(view.image, view.label, view.predicted, view.where, classes=len(palette)))
+    axes[3].set_title(f"errors, mIoU {view.score:.3f}")
+    axes[4].imshow(np.maximum(view.gradient, scale.vmin), norm=scale, cmap=_GRADIENT_COLOURS)
+    axes[4].set(xticks=[], yticks=[])
+
+
+def _drawn(figure: Figure) -> Picture:
+    canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
         # A name in letters that the font lacks is shown with boxes.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -178,8 +183,10 @@ def _view(row: Shown, classes: int) -> _View:
         place = f"\n{middle + 1} of {len(row.label)}"
         arrays = tuple(array[middle] for array in arrays)
     image, label, where, probability, predicted, gradient = arrays
+    height = float(np.clip(label.shape[0] / label.shape[1], _FLATTEST, _TALLEST))
+    name = _shortened(row.name, int(height * _PANEL_INCHES / _LETTER_INCHES))
     size = np.linalg.norm(gradient.astype(np.float64), axis=-1)
-    return _View(_to_unit_range(image), label, where, probability, predicted, size, place, score)
+    return _View(f"{name}{place}", height, _to_unit_range(image), label, where, probability, predicted, size, score)
 
 
 def _shortened(name: str, length: int) -> str:
@@ -215,7 +222,7 @@ def _probability_picture(view: _View, palette: npt.NDArray[np.uint8]) -> npt.NDA
     return palette[view.predicted] / 255 * view.probability.max(axis=-1, keepdims=True)
 
 
-def _legend(class_names: Sequence[str], *, unknown: bool) -> list[Patch]:
+def _legend(class_names: Sequence[str], palette: npt.NDArray[np.uint8], *, unknown: bool) -> list[Patch]:
     first = _shortened(class_names[0], _LONGEST_NAME)
     if len(class_names) == 2:
         entries = [
@@ -231,11 +238,10 @@ def _legend(class_names: Sequence[str], *, unknown: bool) -> list[Patch]:
         ]
     if unknown:
         entries.append((UNKNOWN, "not known"))
-    return [_entry(colour, label) for colour, label in entries]
-
-
-def _entry(colour: Any, label: str) -> Patch:
-    return Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=label)
+    if len(class_names) > 2:
+        names = [_shortened(name, _LONGEST_NAME) for name in class_names]
+        entries += zip(map(to_hex, palette / 255), names, strict=True)
+    return [Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=label) for colour, label in entries]
 
 
 def _show(axes: Axes, picture: npt.NDArray[Any]) -> None:
