@@ -4,7 +4,7 @@ With more than two classes each has its scores, too, over the images that have i
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from train.batches.batch import one_of, step_arrays, unpadded
 from train.batches.pipeline import Loading, evaluation_batches
+from train.datasets import Indices
 from train.runs import parallel
 from train.runs.checkpoints import CheckpointError, Checkpoints, Restored
 from train.runs.folder import ResultFolder, RunError, RunFolder
@@ -136,7 +137,7 @@ def _restore(setup: Setup, folder: RunFolder, choice: Choice) -> Restored:
     return restored
 
 
-def _scores(setup: Setup, state: TrainState, indices: npt.NDArray[np.int64]) -> dict[str, dict[str, float]]:
+def _scores(setup: Setup, state: TrainState, indices: Indices) -> dict[str, dict[str, float]]:
     """Name of each image -> name of each score -> value."""
     dataset = setup.dataset
     return {
@@ -192,7 +193,7 @@ def _training_seconds(folder: RunFolder) -> float | None:
         return None
 
 
-def _predictions(setup: Setup, state: TrainState, indices: Sequence[int]) -> Iterator[_Prediction]:
+def _predictions(setup: Setup, state: TrainState, indices: Indices) -> Iterator[_Prediction]:
     """One for each image, in their order."""
     predict = parallel.parallel_predict_step(setup.network)
     everywhere = parallel.replicate(state)
@@ -212,7 +213,7 @@ def _predictions(setup: Setup, state: TrainState, indices: Sequence[int]) -> Ite
                     bar.update()
 
 
-def _draw(setup: Setup, state: TrainState, indices: npt.NDArray[np.int64], output: ResultFolder, epoch: str) -> None:
+def _draw(setup: Setup, state: TrainState, indices: Indices, output: ResultFolder, epoch: str) -> None:
     config = setup.config
     if not config.panels:
         return

@@ -101,7 +101,7 @@ def draw_panels(
     for axes, heading in zip(panels[0], ("image", "label", predicted, "", "gradient of the loss"), strict=True):
         axes.set_title(heading)
     top = _greatest([view.gradient for view in views])
-    scale = LogNorm(top * 10.0**-_DECADES, top)
+    scale = LogNorm(top * 10.0**-_DECADES, top, clip=True)
     for axes, view in zip(panels, views, strict=True):
         _draw_row(axes, view, palette, scale)
     gradients = ScalarMappable(scale, cmap=_GRADIENT_COLOURS)
@@ -129,7 +129,7 @@ def _draw_row(axes: Sequence[Axes], view: _View, palette: npt.NDArray[np.uint8],
     _show(axes[2], _probability_picture(view, palette))
     _show(axes[3], error_map(view.image, view.label, view.predicted, view.where, classes=len(palette)))
     axes[3].set_title(f"errors, mIoU {view.score:.3f}")
-    axes[4].imshow(np.maximum(view.gradient, scale.vmin), norm=scale, cmap=_GRADIENT_COLOURS)
+    axes[4].imshow(view.gradient, norm=scale, cmap=_GRADIENT_COLOURS)
     axes[4].set(xticks=[], yticks=[])
 
 
