@@ -247,11 +247,3 @@ def test_wrong_arguments_are_named(loss, change, error, message):
     arguments = dict(logits=np.zeros((2, 8, 9, 1), np.float32), labels=np.zeros((2, 8, 9), int))
     with pytest.raises(error, match=message):
         loss(**arguments | change)
-
-
-@pytest.mark.parametrize(
-    ("loss", "name"), [(weighted_cross_entropy, "weight_map"), (adaptive_boundary_weighted, "weight_maps")]
-)
-def test_maps_are_required(loss, name):
-    with pytest.raises(TypeError, match=f"'{name}'"):
-        loss(np.zeros((8, 9, 1), np.float32), np.zeros((8, 9), int))
