@@ -23,6 +23,11 @@ from train.scores import mean_iou as mean_iou_of_image
 
 CE = functools.partial(LOSSES["ce"], spatial_dims=2)
 
+# Compiled: one operation after the other, each is a program of its own.
+take = quick_jit(train_step, static_argnames=("network", "optimizer", "loss", "ema"))
+evaluate = quick_jit(eval_step, static_argnames="network")
+predict = quick_jit(predict_step, static_argnames="network")
+
 
 class Net(nn.Module):
     """A layer, a normalisation and a layer."""
@@ -79,7 +84,7 @@ def test_a_step_is_a_gradient_and_an_update(norm):
         return -jnp.log(chosen).mean(), changed.get("batch_stats", {})
 
     (value, statistics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-    after, metrics = train_step(state, batch, network=network, optimizer=optimizer, loss=CE, ema=0.0)
+    after, metrics = take(state, batch, network=network, optimizer=optimizer, loss=CE, ema=0.0)
     assert_close(after.params, jax.tree.map(lambda p, g: p - 0.5 * g, state.params, gradients))
     assert_close(after.batch_statistics, statistics)
     assert after.step == 1 and after.ema is None and len(jax.tree.leaves(statistics)) == 2 * (norm == "batch")
@@ -91,7 +96,7 @@ def test_a_step_is_a_gradient_and_an_update(norm):
 def test_the_gradient_norm_is_that_before_clipping():
     optimizer = optax.chain(optax.clip_by_global_norm(1e-3), optax.sgd(1.0))
     state, batch = state_of(Net(), optimizer), batch_of()
-    after, metrics = train_step(state, batch, network=Net(), optimizer=optimizer, loss=CE, ema=0.0)
+    after, metrics = take(state, batch, network=Net(), optimizer=optimizer, loss=CE, ema=0.0)
     change = optax.tree.norm(jax.tree.map(lambda p, q: p - q, after.params, state.params))
     np.testing.assert_allclose(change, 1e-3, rtol=1e-3)
     assert metrics["gradient_norm"] > 1e-2
@@ -102,7 +107,7 @@ def test_pixels_outside_where_do_not_count():
     where = batch["where"].copy()
     where[:2] = False
     other = batch | {"labels": np.where(where, batch["labels"], 1 - batch["labels"])}
-    step = functools.partial(train_step, network=network, optimizer=optimizer, loss=CE, ema=0.0)
+    step = functools.partial(take, network=network, optimizer=optimizer, loss=CE, ema=0.0)
     state = state_of(network, optimizer)
     one, of_one = step(state, batch | {"where": where})
     two, _ = step(state, other | {"where": where})
@@ -116,8 +121,9 @@ def test_maps_reach_the_loss():
         return jnp.mean(logits[..., 0] * weight_map)
 
     batch = batch_of() | {"maps": {"weight_map": np.zeros((4, 8, 8), np.float32)}}
-    state = state_of(Net(), optax.sgd(1.0))
-    _, metrics = train_step(state, batch, network=Net(), optimizer=optax.sgd(1.0), loss=weighted, ema=0.0)
+    optimizer = optax.sgd(1.0)
+    state = state_of(Net(), optimizer)
+    _, metrics = take(state, batch, network=Net(), optimizer=optimizer, loss=weighted, ema=0.0)
     assert metrics["loss"] == metrics["gradient_norm"] == 0
 
 
@@ -126,12 +132,12 @@ def test_the_running_mean_of_parameters_follows_them_and_is_evaluated():
     state = state_of(Net(), optimizer, ema=True)
     means = state.params
     for _ in range(2):
-        state, _ = train_step(state, batch, network=Net(), optimizer=optimizer, loss=CE, ema=0.75)
+        state, _ = take(state, batch, network=Net(), optimizer=optimizer, loss=CE, ema=0.75)
         means = jax.tree.map(lambda mean, now: 0.75 * mean + 0.25 * now, means, state.params)
     assert_close(state.ema, means)
     images = batch["images"]
     logits = Net().apply({"params": means}, images, train=False)
-    np.testing.assert_allclose(predict_step(state, images, network=Net()), 1 / (1 + np.exp(-logits)), atol=1e-5)
+    np.testing.assert_allclose(predict(state, images, network=Net()), 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw"])
@@ -140,11 +146,11 @@ def test_accumulated_halves_are_the_whole_batch(name):
     halved = OptimizerConfig(name=name, learning_rate=0.1, clip_norm=0.01, accumulate=2)
     whole, parts = (create_optimizer(one, optax.constant_schedule(0.1)) for one in (config, halved))
     batch = batch_of()
-    expected, _ = train_step(state_of(Net(), whole), batch, network=Net(), optimizer=whole, loss=CE, ema=0.0)
+    expected, _ = take(state_of(Net(), whole), batch, network=Net(), optimizer=whole, loss=CE, ema=0.0)
     state = before = state_of(Net(), parts)
     for half in (slice(0, 2), slice(2, 4)):
         assert_close(state.params, before.params, atol=0)
-        state, _ = train_step(state, part(batch, half), network=Net(), optimizer=parts, loss=CE, ema=0.0)
+        state, _ = take(state, part(batch, half), network=Net(), optimizer=parts, loss=CE, ema=0.0)
     assert_close(state.params, expected.params, atol=1e-5)
     assert state.step == 2
 
@@ -158,7 +164,7 @@ def test_four_devices_are_one_with_the_whole_batch(norm):
     four = parallel.replicate(jax.tree.map(np.asarray, state_of(together, optimizer, ema=True)))
     step = parallel.parallel_train_step(together, optimizer, CE, 0.75)
     for _ in range(3):
-        one, of_one = train_step(one, batch, network=Net(norm), optimizer=optimizer, loss=CE, ema=0.75)
+        one, of_one = take(one, batch, network=Net(norm), optimizer=optimizer, loss=CE, ema=0.75)
         four, of_four = step(four, parallel.split_over_devices(batch))
     # Every device has the same state, to the bit.
     for leaf in map(np.asarray, jax.tree.leaves(four)):
@@ -200,7 +206,7 @@ def test_scores_are_sums_of_those_of_each_image(classes):
     state, batch = state_of(network, optax.sgd(1.0)), batch_of(5, classes)
     where = batch["where"].copy()
     where[1, 4:], where[3] = False, False  # a padded image, and one that fills the batch
-    sums = eval_step(state, batch | {"where": where}, network=network)
+    sums = evaluate(state, batch | {"where": where}, network=network)
     logits = network.apply({"params": state.params}, batch["images"], train=False)
     predicted = np.argmax(logits, -1) if classes > 2 else np.asarray(logits[..., 0] > 0).astype(int)
     expected = {"mIoU": 0.0, "mDice": 0.0}
@@ -220,7 +226,7 @@ def test_of_several_classes_those_count_that_an_image_has():
     state, batch = state_of(network, optax.sgd(1.0)), batch_of(3)
     del batch["maps"]
     batch["labels"] = np.minimum(batch["labels"], 1)
-    sums = eval_step(state, batch, network=network)
+    sums = evaluate(state, batch, network=network)
     logits = network.apply({"params": state.params}, batch["images"], train=False)
     expected = [
         mean_iou_of_image(predicted, label, where=np.ones(label.shape, bool), classes=4)
@@ -235,7 +241,7 @@ def test_scores_of_devices_add_up_and_padding_alone_is_nothing():
     state, batch = state_of(network, optax.sgd(1.0)), batch_of(4)
     batch["where"][2:] = False  # all that half of the devices have
     del batch["maps"]
-    expected = eval_step(state, part(batch, slice(0, 2)), network=network)
+    expected = evaluate(state, part(batch, slice(0, 2)), network=network)
     sums = parallel.parallel_eval_step(network)(
         parallel.replicate(jax.tree.map(np.asarray, state)), parallel.split_over_devices(batch)
     )
@@ -249,7 +255,7 @@ def test_probabilities_of_several_classes_sum_to_one():
     logits = np.asarray(Net(classes=3).apply({"params": state.params}, images, train=False))
     exponentials = np.exp(logits)
     expected = exponentials / exponentials.sum(-1, keepdims=True)
-    np.testing.assert_allclose(predict_step(state, images, network=Net(classes=3)), expected, rtol=1e-5)
+    np.testing.assert_allclose(predict(state, images, network=Net(classes=3)), expected, rtol=1e-5)
 
 
 def test_the_seed_decides_the_weights():

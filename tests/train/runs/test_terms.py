@@ -10,6 +10,7 @@ import pytest
 from cwmi_jax import cwmi_loss, wavelet_gain
 from cwmi_jax.losses import balanced_cross_entropy
 from tests.golden import class_images, images, quick_jit, softmax
+from tests.versions import enable_x64
 from train.config import LossConfig
 from train.runs.phases import phases
 from train.runs.terms import observe
@@ -28,14 +29,15 @@ def batch_of(channels):
     return jnp.asarray(logits), {"labels": jnp.asarray(labels), "where": jnp.asarray(WHERE)}
 
 
-@pytest.fixture(params=[1, 2, 3])
-def case(request, x64):
-    """Phase, logits, batch, gradient and what is observed."""
-    (phase,) = phases(LossConfig(cross_entropy_epochs=0, options={"levels": 2, "ce_weight": 0.7}), 2)
-    logits, batch = batch_of(request.param)
-    gradient = quick_jit(jax.grad(functools.partial(phase.loss, **batch)))(logits)
-    seen = quick_jit(functools.partial(observe, phase.terms, due=True))(batch, logits, gradient)
-    return logits, batch, seen
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def case(request):
+    """Logits, batch and what is observed, in float64."""
+    with enable_x64(True):
+        (phase,) = phases(LossConfig(cross_entropy_epochs=0, options={"levels": 2, "ce_weight": 0.7}), 2)
+        logits, batch = batch_of(request.param)
+        gradient = quick_jit(jax.grad(functools.partial(phase.loss, **batch)))(logits)
+        seen = quick_jit(functools.partial(observe, phase.terms, due=True))(batch, logits, gradient)
+        yield logits, batch, seen
 
 
 def test_the_terms_are_information_and_cross_entropy(case):
@@ -74,7 +76,7 @@ def test_gains_are_means_over_images_and_classes(case):
 def test_nothing_is_computed_where_it_is_not_due(case):
     logits, batch, _ = case
     (phase,) = phases(LossConfig(cross_entropy_epochs=0, options={"levels": 2}), 2)
-    seen = observe(phase.terms, batch, logits, logits, due=jnp.asarray(False))
+    seen = quick_jit(functools.partial(observe, phase.terms))(batch, logits, logits, due=jnp.asarray(False))
     assert len(seen) == 10 and all(np.isposinf(value) for value in seen.values())
 
 
@@ -96,7 +98,7 @@ def test_nothing_is_ever_not_a_number(due, value):
 def test_devices_see_what_one_does(x64):
     logits, batch = batch_of(1)
     (phase,) = phases(LossConfig(cross_entropy_epochs=0, options={"levels": 2}), 2)
-    expected = observe(phase.terms, batch, logits, 2 * logits, due=jnp.asarray(True))
+    expected = quick_jit(functools.partial(observe, phase.terms, due=True))(batch, logits, 2 * logits)
     cut = jax.tree.map(lambda array: array.reshape(2, 1, *array.shape[1:]), (batch, logits))
     run = functools.partial(observe, phase.terms, due=jnp.asarray(True), axis_name="batch")
     # Of the mean over half the images the gradient is twice as large.
