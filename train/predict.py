@@ -25,7 +25,8 @@ import numpy.typing as npt
 import tyro
 
 from train.command_line import UsageError, fail, parse
-from train.datasets.readers import DatasetError, read_image, stem, to_unit_range
+from train.datasets.intensities import to_unit_range
+from train.datasets.readers import DatasetError, read_image, stem
 from train.prediction_files import Probabilities, write_prediction
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.data_facts import DataFacts

@@ -13,7 +13,7 @@ import csv
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,20 @@ class Numbering(NamedTuple):
 
     classes: Mapping[int, int]
     ignored: frozenset[int] = frozenset()
+
+    @property
+    def by_colour(self) -> bool:
+        """Whether there are classes that have colours."""
+        return any(number >= _COLOUR for number in self.classes)
+
+    @property
+    def known(self) -> Set[int]:
+        """All numbers that stand for a class or are to be ignored."""
+        return self.classes.keys() | self.ignored
+
+    def class_of(self, number: int) -> int | None:
+        """The class that a number stands for; -1 for one to be ignored, None for one that is not known."""
+        return -1 if number in self.ignored else self.classes.get(number)
 
     def label(self, numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """The classes of a mask, 0 where there is none, and where there is one.

@@ -18,14 +18,14 @@ def is_nifti(path: pathlib.Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-def read_nifti(path: pathlib.Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+def read_nifti(path: pathlib.Path) -> npt.NDArray[Any]:
     """Reads a volume, or one slice.
 
     Args:
         path: The file.
 
     Returns:
-        Values `[*shape, channels]`, scaled as the header says, and the affine `[4, 4]`.
+        `[*shape, channels]`, scaled as the header says.
 
     Raises:
         DatasetError: If it cannot be read, or holds something else.
@@ -38,7 +38,24 @@ def read_nifti(path: pathlib.Path) -> tuple[npt.NDArray[Any], npt.NDArray[np.flo
     values = values.reshape(_without_trailing_ones(values.shape))
     if values.ndim < 4:
         values = values[..., None]
-    return values.astype(values.dtype.newbyteorder("="), copy=False), volume.affine
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def nifti_affine(path: pathlib.Path) -> npt.NDArray[np.float64]:
+    """Reads where the voxels lie, from the header alone.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The affine `[4, 4]` from places in the array to millimetres.
+
+    Raises:
+        DatasetError: If it cannot be read.
+    """
+    with one_line(path):
+        volume: Any = nibabel.load(path)
+        return volume.affine
 
 
 def nifti_spacing(path: pathlib.Path) -> tuple[float, ...] | None:

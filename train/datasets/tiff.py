@@ -18,7 +18,7 @@ import tifffile
 
 from train.datasets.errors import DatasetError, listed, one_line, size
 from train.datasets.lengths import tiff_lengths
-from train.datasets.pictures import classes_of_palette, of_palette, samples
+from train.datasets.pictures import Stored, samples
 
 SLICE_AXES = "ZQI"
 """What the axis of pages may be called: Z, or nothing in particular."""
@@ -38,17 +38,17 @@ def is_tiff(path: pathlib.Path) -> bool:
         return False
 
 
-def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) -> npt.NDArray[Any]:
+def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) -> Stored:
     """Reads a picture, or the pages of a file as a volume.
 
     Args:
         path: The file.
-        mask: Whether a palette is read as class numbers, else as colours.
+        mask: Whether it holds classes, and all channels but those of a colour count for nothing.
         page_axes: Letters of the axis that pages may lie along.
 
     Returns:
-        `[rows, columns, channels]` or, of several pages, `[pages, rows, columns, channels]`, with the numbers of the
-        file; those of a file whose 0 is white are turned round, so that 0 is black.
+        Of `[rows, columns, channels]` or, of several pages, `[pages, rows, columns, channels]`; the numbers of a file
+        whose 0 is white are turned round, so that 0 is black.
 
     Raises:
         DatasetError: If it cannot be read, or holds something else: a time series, pages of several sizes.
@@ -57,13 +57,11 @@ def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) ->
         series = _only_series(path, file)
         leading = _leading(path, series, page_axes)
         page, values = series.keyframe, _stored(path, series, mask=mask)
-        if page.photometric == _PALETTE:
-            palette = (np.asarray(page.colormap) >> 8).astype(np.uint8).T
-            values = classes_of_palette(values, palette, path) if mask else of_palette(values, palette)
+        palette = (np.asarray(page.colormap) >> 8).astype(np.uint8).T if page.photometric == _PALETTE else None
     values = values.reshape(*leading.values(), *values.shape[-3:])
     if "C" in leading and "C" not in page_axes:
         values = np.moveaxis(values[..., 0], list(leading).index("C"), -1)
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    return Stored(values.astype(values.dtype.newbyteorder("="), copy=False), palette)
 
 
 def tiff_spacing(path: pathlib.Path) -> tuple[float, ...] | None:

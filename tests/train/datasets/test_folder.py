@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from tests.train.datasets.tree import BINARY, RNG, THREE, Tree, grey, rgb
-from train.datasets import DatasetError, folder, typical_spacing
+from train.datasets import DatasetError, survey, typical_spacing
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_jpeg_masks_are_told_apart(tree):
 
 
 def test_an_image_too_large_for_one_example(tree, monkeypatch):
-    monkeypatch.setattr(folder, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(survey, "MAX_BYTES", 2**20)
     tree.pair(image=grey(1024, 512), mask=np.resize(BINARY, (1024, 512)))
     assert tree.error() == "mine/images/a.png: takes 3 MiB, more than the 1 MiB of one example; cut it"
 

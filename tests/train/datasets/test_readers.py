@@ -11,7 +11,6 @@ import tifffile
 
 from train.datasets.readers import (
     DatasetError,
-    read_colour_mask,
     read_image,
     read_mask,
     read_pair,
@@ -140,26 +139,6 @@ def test_masks_are_the_numbers_in_the_file(tmp_path):
     np.testing.assert_array_equal(one_bit, [[255, 0]])
     np.testing.assert_array_equal(read_mask(save(tmp_path / "f.png", np.dstack([numbers] * 3))), numbers)
     np.testing.assert_array_equal(read_mask(save_nifti(tmp_path / "g.nii", numbers.astype(np.float32))), numbers)
-
-
-def test_masks_by_colour(tmp_path):
-    colours = np.uint8([[[128, 0, 0], [0, 0, 0], [0, 128, 0]]])
-    volume = np.stack([colours, colours[:, ::-1]])
-    picture = PIL.Image.fromarray(np.uint8([[1, 0, 2]])).convert("P")
-    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
-    picture.save(tmp_path / "palette.png")
-    save(tmp_path / "rgb.png", colours)
-    save(tmp_path / "rgba.png", np.dstack([colours, np.uint8([[0, 9, 255]])]))
-    save(tmp_path / "rgb.tif", colours)
-    for name in ("palette.png", "rgb.png", "rgba.png", "rgb.tif"):
-        np.testing.assert_array_equal(read_colour_mask(tmp_path / name), colours, err_msg=name)
-    tifffile.imwrite(tmp_path / "volume.tif", volume, photometric="rgb")
-    np.testing.assert_array_equal(read_colour_mask(tmp_path / "volume.tif"), volume)
-    np.testing.assert_array_equal(read_colour_mask(save(tmp_path / "grey.png", GREY)), np.dstack([GREY] * 3))
-    with pytest.raises(
-        DatasetError, match=r"deep\.png: must hold 8-bit colours, got uint16 with 1 channels; save it as"
-    ):
-        read_colour_mask(save(tmp_path / "deep.png", DEEP))
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp", "gif", "nii", "nii.gz"])
