@@ -34,8 +34,8 @@ def image_numbers(
     exceeding = exceed_unit_range(low, high)
     if exceeding and stretched is False:
         raise DatasetError(
-            f"{path}: holds numbers from {low:g} to {high:g}, where those of the other images lie within 0 to 1; bring "
-            "them to the same scale"
+            f"{path}: holds numbers from {low:g} to {high:g}, where 0 to 1 holds those of all other images; bring them to "
+            "the same scale"
         )
     if exceeding or stretched:
         values = (values.astype(np.float64) - low) / (high - low or 1.0)
