@@ -85,6 +85,7 @@ def with_white(folder, white):
 
 def test_a_camera_of_twelve_bits_after_training_on_bytes_is_refused(grey, tmp_path):
     values = write_grey(tmp_path / "a.png")
+    greatest = int(values.max()) * 16
     PIL.Image.fromarray(values.astype(np.uint16) * 16).save(tmp_path / "twelve.tif")
     PIL.Image.fromarray(values.astype(np.uint16) * 257).save(tmp_path / "sixteen.tif")
     trained = with_white(grey[1], None)
@@ -95,7 +96,7 @@ def test_a_camera_of_twelve_bits_after_training_on_bytes_is_refused(grey, tmp_pa
     with pytest.raises(DatasetError) as raised:
         predict.predict_file(trained, tmp_path / "twelve.tif", tile=512, overlap=64)
     assert str(raised.value) == (
-        f"{tmp_path}/twelve.tif: holds {int(values.max()) * 16} at most in 16 bits, as a camera of 12 bits does, and the run was "
+        f"{tmp_path}/twelve.tif: holds {greatest} at most in 16 bits, as a camera of 12 bits does, and the run was "
         "trained on no images of 16 bits, so that nothing says what is white; save it as those were, or with 65535 as white"
     )
 
@@ -108,8 +109,9 @@ def test_sixteen_bits_that_do_not_fit_the_white_of_the_run_are_told(grey, tmp_pa
     values = write_grey(tmp_path / "a.png")
     PIL.Image.fromarray(values.astype(np.uint16) * factor).save(tmp_path / "a.tif")
     predict.predict_file(with_white(grey[1], white), tmp_path / "a.tif", tile=512, overlap=64)
+    greatest = int(values.max()) * factor
     said = (
-        f"{tmp_path}/a.tif: holds {int(values.max()) * factor} at most, where {white} was white in the images that the run was "
+        f"{tmp_path}/a.tif: holds {greatest} at most, where {white} was white in the images that the run was "
         "trained on; if it is of another depth, save it with theirs"
     )
     assert [record.getMessage() for record in caplog.records] == [said] * told

@@ -13,6 +13,7 @@ from train.datasets.classes import (
     TABLES,
     NamedClass,
     Numbering,
+    leave_out,
     nearest_known,
     numbering_of,
     numbering_without_table,
@@ -25,9 +26,11 @@ from train.datasets.dataset import WHITE
 from train.datasets.errors import listed
 from train.datasets.intensities import image_numbers, to_unit_range
 from train.datasets.matching import Pairing, check_links, pair_by_name
+from train.datasets.pictures import JPEG_REMEDY, is_jpeg
 from train.datasets.readers import SUFFIXES, DatasetError, read_spacing
 from train.datasets.survey import Paths, read_files, survey
 from train.datasets.void import Ignored, read_ignored
+from train.palette import completed
 
 _IGNORED_SUFFIXES = (".txt", ".md", ".csv", ".json", ".xml", ".db", ".ini")
 _LOG = logging.getLogger(__name__)
@@ -81,7 +84,13 @@ class Folder(SegmentationBuilder):
         """See the base class. Reads every file once, so that a broken one is found before anything is written."""
         table = read_class_table(files["classes"][0]) if "classes" in files else []
         ignored = read_ignored(self.reading.ignore, table, files["images/*"][0].parent.parent)
+        named = len(table)
         table = [entry for entry in table if not numbers_of(entry) & ignored.numbers]
+        if named and len(table) < 2:
+            left = f"{table[0].name} alone" if table else "nothing"
+            raise DatasetError(
+                f"{files['classes'][0]}: holds {left} beside what data.ignore names; two classes are needed"
+            )
         numbering = numbering_of(table, ignored.numbers)
         found = _paired(files, self.reading, ignored)
         seen = survey(list(found.values()), numbering)
@@ -101,13 +110,12 @@ class Folder(SegmentationBuilder):
             Record(name, "", functools.partial(load, paths), spacing)
             for (name, paths), spacing in zip(found.items(), spacings, strict=True)
         ]
-        coloured = bool(table) and all(entry.colour for entry in table)
         return Contents(
             records,
             channels=channels,
             classes=len(set(numbering.classes.values())),
             class_names=[entry.name for entry in table],
-            class_colours=[entry.colour for entry in table] if coloured else [],
+            class_colours=completed([entry.colour for entry in table]),
             spatial_dims=dims,
             dtype=seen.dtype,
             example_bytes=seen.example_bytes,
@@ -166,10 +174,10 @@ def _check_table(
     """Refuses numbers and colours that a table does not name, and says which classes no mask has."""
     unknown = [value for value in values if value not in numbering.known]
     if unknown:
-        raise DatasetError(
-            f"{values[unknown[0]]}: holds {written(unknown[0])}, which {path} does not name; add it there, or leave it "
-            "out with --data.ignore"
-        )
+        remedy = f"add it there, or leave it out with `{leave_out(unknown[0])}`"
+        if is_jpeg(values[unknown[0]]):
+            remedy = JPEG_REMEDY
+        raise DatasetError(f"{values[unknown[0]]}: holds {written(unknown[0])}, which {path} does not name; {remedy}")
     absent = [entry.name for entry in table if not numbers_of(entry) & values.keys()]
     if absent:
         _LOG.warning("no mask holds the classes %s of %s", listed(absent), path)

@@ -11,6 +11,8 @@ import PIL.ImageOps
 
 from train.datasets.errors import DatasetError, listed, one_line
 
+JPEG_REMEDY = "JPEG alters values: save masks as PNG"
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,6 +51,11 @@ def read_picture(path: pathlib.Path) -> Stored:
         stored = Stored(samples(upright), np.asarray(upright.getpalette("RGB"), np.uint8).reshape(-1, 3))
         # GIF has no other way to hold grey values, and its writers number those that a picture uses anew.
         return Stored(shown(stored)) if picture.format == "GIF" and _is_grey(stored.palette) else stored
+
+
+def is_jpeg(path: pathlib.Path) -> bool:
+    """Whether a file is named as JPEG files are."""
+    return path.name.lower().endswith((".jpg", ".jpeg"))
 
 
 def samples(picture: PIL.Image.Image) -> npt.NDArray[Any]:

@@ -80,7 +80,7 @@ def draw_panels(
 
     Args:
         rows: the images. Their gradients have one logarithmic scale, whose upper end is the 99.5th percentile.
-        class_names: of all classes; a legend says which colour is which of more than two.
+        class_names: of all classes; a legend says which colour is which, of two classes if they are the user's own.
         colours: of all classes, as `#rrggbb`, if they are the user's own.
         title: above the rows.
 
@@ -90,12 +90,13 @@ def draw_panels(
     if not rows:
         raise ValueError("rows must hold one image at least, got none")
     classes = len(class_names)
-    palette = class_colours(classes, colours)
+    coloured = classes > 2 or bool(colours)
+    palette = class_colours(classes, colours) if coloured else np.uint8([[0] * 3, [255] * 3])
     views = [_view(row, classes) for row in rows]
     heights = [np.clip(view.label.shape[0] / view.label.shape[1], _FLATTEST, _TALLEST) for view in views]
     legend = _legend(class_names, unknown=any(not view.where.all() for view in views))
     columns = 4
-    if classes > 2:
+    if coloured:
         legend += [
             _entry(colour / 255, _shortened(name, _LONGEST_NAME))
             for colour, name in zip(palette, class_names, strict=True)
@@ -203,8 +204,7 @@ def _greatest(sizes: Sequence[npt.NDArray[np.float64]]) -> float:
 
 
 def _label_picture(view: _View, palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    colours = palette / 255 if len(palette) > 2 else np.array([[0.0] * 3, [1.0] * 3])
-    picture = colours[view.label]
+    picture = palette[view.label] / 255
     picture[~view.where] = to_rgb(UNKNOWN)
     return picture
 
