@@ -13,8 +13,8 @@ from train.datasets.classes import Numbering
 from train.datasets.errors import DatasetError
 from train.datasets.intensities import bit_depth, exceed_unit_range, limits
 from train.datasets.masks import Mask, read_numbers
-from train.datasets.pictures import shown
-from train.datasets.readers import check_pair, read_stored
+from train.datasets.pictures import JPEG_REMEDY, is_jpeg, shown
+from train.datasets.readers import check_pair, describe_values, read_stored
 
 MAX_BYTES = 1000 * 2**20  # above this tensorflow-datasets sorts examples on disk, with TensorFlow
 _BYTES, _DEEP, _KEPT, _STRETCHED = "8 bits", "16 bits", "0 to 1", "others"  # kinds of numbers of images
@@ -113,6 +113,8 @@ def read_files(paths: Paths, numbering: Numbering) -> tuple[npt.NDArray[Any], Ma
     for path, inverted in paths.ignored:
         further = read_numbers(path, Numbering({})).numbers
         check_pair(paths.image, image, path, further)
+        if is_jpeg(path) and not np.isin(further, (0, 255)).all():
+            raise DatasetError(f"{path}: holds {describe_values(further)}, where 0 is read as outside; {JPEG_REMEDY}")
         where = ((further != 0) == inverted) & (True if where is None else where)
     return image, mask, where
 

@@ -69,6 +69,18 @@ def test_a_field_of_view_says_what_is_not_to_be_ignored(tree):
     )
 
 
+def test_a_field_of_view_as_jpeg_has_blurred_edges(tree):
+    round_ = np.uint8(np.hypot(*(np.indices((32, 32)) - 16)) < 12) * 255
+    tree.pair(image=grey(32, 32), mask=np.uint8(np.eye(32) * 255))
+    path = tree.add("view/a.jpg", round_)
+    message = tree.error(ignore=("not:view",))
+    assert message.startswith("mine/view/a.jpg: holds 0, 1, 2, ")
+    assert message.endswith(" values), where 0 is read as outside; JPEG alters values: save masks as PNG")
+    path.unlink()
+    tree.add("view/a.jpg", np.full((32, 32), 255, np.uint8))
+    assert tree.open(ignore=("not:view",))[0].where.all()
+
+
 def test_names_and_values_of_a_table(tree):
     classes(tree, {"none": 0, "artery": 50, "vein": 100, "unsure": 150, "nowhere": 200})
     tree.pair(mask=np.uint8([[0, 50, 100, 150]]))
