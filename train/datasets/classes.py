@@ -236,7 +236,9 @@ def numbering_without_table(values: Mapping[int, pathlib.Path], ignored: frozens
     )
 
 
-def nearest_known(label: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+def nearest_known(
+    label: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_], spacing: Sequence[float] | None = None
+) -> npt.NDArray[np.uint8]:
     """Gives pixels of unknown class that of the nearest pixel of a known one.
 
     What is computed of a label's shapes then finds no border where only the knowledge ends.
@@ -244,11 +246,12 @@ def nearest_known(label: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]) ->
     Args:
         label: `[*shape]`.
         where: `[*shape]`; False where the class is unknown.
+        spacing: Distance of pixels along each axis, which says what is near; None for equal ones.
 
     Returns:
         The label; as it was where no class is known at all.
     """
     if where.all() or not where.any():
         return label
-    nearest = ndimage.distance_transform_edt(~where, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(~where, spacing, return_distances=False, return_indices=True)
     return label[tuple(nearest)]

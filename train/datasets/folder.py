@@ -26,6 +26,7 @@ from train.datasets.dataset import WHITE
 from train.datasets.errors import listed
 from train.datasets.intensities import image_numbers, to_unit_range
 from train.datasets.matching import Pairing, check_links, pair_by_name
+from train.datasets.nifti import axis_directions, is_nifti
 from train.datasets.pictures import JPEG_REMEDY, is_jpeg
 from train.datasets.readers import SUFFIXES, DatasetError, read_spacing
 from train.datasets.survey import Paths, read_files, survey
@@ -105,9 +106,11 @@ class Folder(SegmentationBuilder):
             numbering = numbering_without_table(seen.values, ignored.numbers)
         scale = {"white": seen.white, "stretched": seen.stretched}
         load = functools.partial(_load, numbering=numbering, dtype=seen.dtype, **scale)
-        spacings = _spacings([paths.image for paths in found.values()])
+        images = [paths.image for paths in found.values()]
+        spacings = _spacings(images)
+        _say_directions(images)
         records = [
-            Record(name, "", functools.partial(load, paths), spacing)
+            Record(name, "", functools.partial(load, paths, spacing), spacing)
             for (name, paths), spacing in zip(found.items(), spacings, strict=True)
         ]
         return Contents(
@@ -194,11 +197,36 @@ def _spacings(images: Sequence[pathlib.Path]) -> list[tuple[float, ...] | None]:
     return [None] * len(images) if silent else spacings
 
 
+def _say_directions(images: Sequence[pathlib.Path]) -> None:
+    """Says so where the axes of NIfTI files, which are read in the order of each, lead to different directions."""
+    first: dict[str, pathlib.Path] = {}
+    for path in images:
+        first.setdefault(axis_directions(path) if is_nifti(path) else "unknown", path)
+    if len(first) > 1:
+        (one, path), (other, other_path), *_ = first.items()
+        _LOG.warning(
+            "%s has its axes in the directions %s, and %s in %s: they are read in the order of each file; turn all the same "
+            "way, as nibabel.as_closest_canonical does",
+            path,
+            one,
+            other_path,
+            other,
+        )
+
+
 def _kind(dims: int, channels: int) -> str:
     return f"{dims} spatial axes and {channels} channel{'s' * (channels > 1)}"
 
 
-def _load(paths: Paths, *, numbering: Numbering, dtype: np.dtype, white: int | None, stretched: bool | None) -> Pair:
+def _load(
+    paths: Paths,
+    spacing: tuple[float, ...] | None,
+    *,
+    numbering: Numbering,
+    dtype: np.dtype,
+    white: int | None,
+    stretched: bool | None,
+) -> Pair:
     values, mask, unmasked = read_files(paths, numbering)
     label, where = numbering.label(mask.numbers)
     if unmasked is not None:
@@ -208,4 +236,4 @@ def _load(paths: Paths, *, numbering: Numbering, dtype: np.dtype, white: int | N
         image = np.rint(image * (WHITE / (white or WHITE))).astype(np.uint16)
     if image.dtype != dtype:
         image = image.astype(np.uint16) * np.uint16(257) if dtype == np.uint16 else to_unit_range(image)
-    return Pair(image, nearest_known(label, where), where)
+    return Pair(image, nearest_known(label, where, spacing), where)

@@ -15,7 +15,7 @@ Rules that hold for every data set:
   depth, in masks and images alike.
 - The pages of a TIFF are a volume `[pages, rows, columns]`, with channels where the file says so; its own names of the
   axes are believed, and a time series is refused. Thumbnails are passed over.
-- NIfTI axes stay in the order of the file; a fourth axis of an image is its channels.
+- NIfTI axes stay in the order of the file; a fourth axis of an image is its channels, unless it is time.
 """
 
 import pathlib
@@ -168,8 +168,8 @@ def read_pair(
         `read_image` and `read_mask` of the two.
 
     Raises:
-        DatasetError: If one cannot be read, or they differ in size, in the distance of their pixels where both say it
-            or, both NIfTI, in where their voxels lie.
+        DatasetError: If one cannot be read, if one alone is NIfTI, or if they differ in size, in the distance of their
+            pixels where both say it or, both NIfTI, in where their voxels lie.
     """
     image, mask = read_image(image_path), read_mask(mask_path)
     check_pair(image_path, image, mask_path, mask)
@@ -190,6 +190,11 @@ def check_pair(
     Raises:
         DatasetError: As `read_pair`.
     """
+    if is_nifti(image_path) != is_nifti(mask_path):
+        raise DatasetError(
+            f"{mask_path}: has the axes of its image {image_path} in another order, for one is NIfTI and the other is not; "
+            "save both in one format"
+        )
     if image.shape[:-1] != mask.shape:
         raise DatasetError(
             f"{mask_path}: is {size(mask.shape)}, but its image {image_path} is {size(image.shape[:-1])}; "

@@ -132,3 +132,8 @@ def test_what_is_not_known_gets_the_nearest_class():
     np.testing.assert_array_equal(nearest_known(label, where)[0, [0, 1, 3, 4]], [1, 1, 2, 2])
     np.testing.assert_array_equal(nearest_known(label, where | True), label)
     np.testing.assert_array_equal(nearest_known(label, where & False), label)
+    # Rows are far apart, so that the nearest lies in the same one.
+    known = np.array([[True, False, False], [False, False, True]])
+    classes = np.array([[1, 0, 0], [0, 0, 3]], np.uint8)
+    assert nearest_known(classes, known)[0].tolist() == [1, 1, 3]
+    assert nearest_known(classes, known, (3.0, 0.5))[0].tolist() == [1, 1, 1]

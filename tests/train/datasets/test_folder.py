@@ -117,6 +117,24 @@ def test_lengths_of_two_units_are_not_compared(tree, caplog):
     assert typical_spacing(dataset, [0, 1]) is None
 
 
+def test_axes_of_different_directions_are_told(tree, caplog):
+    spaced(tree, "a", (1.0, 1.0, 1.0))
+    spaced(tree, "b", (1.0, 1.0, 1.0))
+    tree.open()
+    assert caplog.text == ""
+    for part in ("images", "masks"):
+        path = tree.root / part / "c.nii.gz"
+        volume = nibabel.load(tree.root / part / "a.nii.gz")
+        turned = np.array([[0, 0, -1, 9], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+        nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj), turned), path)
+    tree.open()
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{tree.root}/images/a.nii.gz has its axes in the directions RAS, and {tree.root}/images/c.nii.gz in ASL: they are "
+        "read in the order of each file; turn all the same way, as nibabel.as_closest_canonical does"
+    )
+
+
 def test_volumes(tree):
     volume = RNG.random((4, 5, 6), dtype=np.float32)
     labels = RNG.integers(0, 3, (4, 5, 6)).astype(np.int16)

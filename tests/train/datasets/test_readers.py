@@ -254,6 +254,38 @@ def test_volumes_that_lie_elsewhere_are_refused(tmp_path):
         read_pair(image, mask)
 
 
+def test_nifti_beside_another_format_is_refused_for_its_axes_may_be_turned(tmp_path):
+    values = np.zeros((4, 4), np.uint8)
+    image, mask = save_nifti(tmp_path / "a.nii.gz", values), save(tmp_path / "a.png", values)
+    for one, other in ((image, mask), (mask, image)):
+        with pytest.raises(DatasetError) as raised:
+            read_pair(one, other)
+        assert str(raised.value) == (
+            f"{other}: has the axes of its image {one} in another order, for one is NIfTI and the other is not; save both in "
+            "one format"
+        )
+
+
+@pytest.mark.parametrize(
+    ("unit", "step", "refused"),
+    [("sec", 2.0, True), ("msec", 40.0, True), ("sec", 1.0, False), ("sec", 0.0, False), ("unknown", 2.0, False)],
+)
+def test_a_fourth_axis_that_is_time_is_refused(tmp_path, unit, step, refused):
+    volume = nibabel.Nifti1Image(np.zeros((2, 3, 4, 5), np.uint8), np.eye(4))
+    volume.header.set_xyzt_units("mm", unit)
+    volume.header["pixdim"][4] = step
+    nibabel.save(volume, tmp_path / "a.nii")
+    if not refused:
+        assert read_image(tmp_path / "a.nii").shape == (2, 3, 4, 5)
+        return
+    with pytest.raises(DatasetError) as raised:
+        read_image(tmp_path / "a.nii")
+    assert str(raised.value) == (
+        f"{tmp_path}/a.nii: is a time series of 5 volumes, {step:g} {unit} apart; save each time as a file or, if they are "
+        "channels, without the unit of time in the header"
+    )
+
+
 def test_scales_of_nifti(tmp_path):
     values = np.float32([0.0, 1.5e6, 6e6]).reshape(3, 1, 1) + np.zeros((3, 2, 2), np.float32)
     for name, scale in (("a.nii.gz", 1e-6), ("b.nii.gz", 1.0), ("c.nii.gz", 1e30)):
