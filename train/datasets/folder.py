@@ -27,7 +27,7 @@ from train.datasets.errors import listed
 from train.datasets.intensities import image_numbers, to_unit_range
 from train.datasets.matching import Pairing, check_links, pair_by_name
 from train.datasets.nifti import axis_directions, is_nifti
-from train.datasets.pictures import JPEG_REMEDY, is_jpeg
+from train.datasets.pictures import JPEG_REMEDY, is_jpeg, shown
 from train.datasets.readers import SUFFIXES, DatasetError, read_spacing
 from train.datasets.survey import Paths, read_files, survey
 from train.datasets.void import Ignored, read_ignored
@@ -227,11 +227,11 @@ def _load(
     white: int | None,
     stretched: bool | None,
 ) -> Pair:
-    values, mask, unmasked = read_files(paths, numbering)
+    stored, mask, unmasked = read_files(paths, numbering)
     label, where = numbering.label(mask.numbers)
     if unmasked is not None:
         where &= unmasked
-    image = image_numbers(paths.image, values, stretched=stretched)
+    image = image_numbers(paths.image, shown(stored), stretched=stretched)
     if image.dtype == np.uint16:
         image = np.rint(image * (WHITE / (white or WHITE))).astype(np.uint16)
     if image.dtype != dtype:

@@ -22,10 +22,12 @@ class Stored(NamedTuple):
     Attributes:
         values: `[*shape, channels]`, the numbers of the file; one channel of places where there is a palette.
         palette: `[colours, 3]`, for places up to its last, beyond which all is black; None where there is none.
+        transparent: Whether a TIFF file has a transparency, which was dropped.
     """
 
     values: npt.NDArray[Any]
     palette: npt.NDArray[np.uint8] | None = None
+    transparent: bool = False
 
 
 def read_picture(path: pathlib.Path) -> Stored:

@@ -4,7 +4,8 @@ Rules that hold for every data set:
 
 - 8- and 16-bit images keep their values. Any other type is kept where it lies in 0..1 already, and so do those of all
   images of a set; elsewhere it is stretched from its own least and greatest value to 0..1, as float32.
-- Transparency is dropped, not blended: the colours under it are what was measured. RGBA becomes RGB. CMYK and other
+- Transparency is dropped, not blended: the colours under it are what was measured. RGBA becomes RGB. Further samples of
+  TIFF that are not called transparency are channels, which masks have none of. CMYK and other
   colour spaces become RGB, palettes too (grey where all colours that occur are grey).
 - A mask's palette is there to look at: the place of a colour in it is the class, whatever the colours are, unless a
   table of classes names them, see `train.datasets.masks`. A warning says so where they are all grey and differ from

@@ -13,7 +13,7 @@ from train.datasets.classes import Numbering
 from train.datasets.errors import DatasetError
 from train.datasets.intensities import bit_depth, exceed_unit_range, limits
 from train.datasets.masks import Mask, read_numbers
-from train.datasets.pictures import JPEG_REMEDY, is_jpeg, shown
+from train.datasets.pictures import JPEG_REMEDY, Stored, is_jpeg, shown
 from train.datasets.readers import check_pair, describe_values, read_stored
 
 MAX_BYTES = 1000 * 2**20  # above this tensorflow-datasets sorts examples on disk, with TensorFlow
@@ -63,9 +63,13 @@ def survey(examples: Sequence[Paths], numbering: Numbering) -> Survey:
     values: dict[int, pathlib.Path] = {}
     numbers_of: dict[str, pathlib.Path] = {}  # kind of numbers of images -> the first of them
     repainted: list[pathlib.Path] = []
+    transparent: list[pathlib.Path] = []
     deepest, largest = 0, 1
     for paths in tqdm(examples, desc="checking folder", unit="image", disable=None, leave=False):
-        image, mask, where = read_files(paths, numbering)
+        stored, mask, where = read_files(paths, numbering)
+        image = shown(stored)
+        if stored.transparent:
+            transparent.append(paths.image)
         known = mask.numbers if where is None else mask.numbers[where]
         if not set(np.unique(known).tolist()) - numbering.ignored:
             raise DatasetError(f"{paths.mask}: holds nothing but what is to be ignored; remove it and its image")
@@ -84,16 +88,16 @@ def survey(examples: Sequence[Paths], numbering: Numbering) -> Survey:
                 f"{paths.image}: takes {size >> 20} MiB, more than the {MAX_BYTES >> 20} MiB of one example; cut it"
             )
         largest = max(largest, size)
-    if repainted:
-        _LOG.warning(
-            "%s%s: read by the colours of the palette, which the table of classes names for other classes than their places",
-            repainted[0],
-            f" and {len(repainted) - 1} more" if len(repainted) > 1 else "",
-        )
+    _say(
+        repainted, "by the colours of the palette, which the table of classes names for other classes than their places"
+    )
+    _say(
+        transparent, "without the transparency; if it is a channel that was measured, save it as an unspecified sample"
+    )
     return Survey(kinds, _common(numbers_of), _white(numbers_of, deepest), _stretched(numbers_of), values, largest)
 
 
-def read_files(paths: Paths, numbering: Numbering) -> tuple[npt.NDArray[Any], Mask, npt.NDArray[np.bool_] | None]:
+def read_files(paths: Paths, numbering: Numbering) -> tuple[Stored, Mask, npt.NDArray[np.bool_] | None]:
     """Reads the files of an example.
 
     Args:
@@ -101,22 +105,28 @@ def read_files(paths: Paths, numbering: Numbering) -> tuple[npt.NDArray[Any], Ma
         numbering: As in `survey`.
 
     Returns:
-        The image `[*shape, channels]` with the numbers of its file, its mask, and where further masks leave it; None
-        where there are none.
+        What the image's file holds, the mask, and where further masks leave it; None where there are none.
 
     Raises:
         DatasetError: As `survey`.
     """
-    image, mask = shown(read_stored(paths.image, mask=False)), read_numbers(paths.mask, numbering)
-    check_pair(paths.image, image, paths.mask, mask.numbers)
+    stored, mask = read_stored(paths.image, mask=False), read_numbers(paths.mask, numbering)
+    check_pair(paths.image, stored.values, paths.mask, mask.numbers)
     where = None
     for path, inverted in paths.ignored:
         further = read_numbers(path, Numbering({})).numbers
-        check_pair(paths.image, image, path, further)
+        check_pair(paths.image, stored.values, path, further)
         if is_jpeg(path) and not np.isin(further, (0, 255)).all():
             raise DatasetError(f"{path}: holds {describe_values(further)}, where 0 is read as outside; {JPEG_REMEDY}")
         where = ((further != 0) == inverted) & (True if where is None else where)
-    return image, mask, where
+    return stored, mask, where
+
+
+def _say(paths: Sequence[pathlib.Path], how: str) -> None:
+    """Says once how some files are read."""
+    if paths:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        _LOG.warning("%s%s: read %s", paths[0], more, how)
 
 
 def _numbers_of(path: pathlib.Path, image: npt.NDArray[Any]) -> str:

@@ -65,7 +65,8 @@ def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) ->
     values = values.reshape(*leading.values(), *values.shape[-3:])
     if "C" in leading and "C" not in page_axes:
         values = np.moveaxis(values[..., 0], list(leading).index("C"), -1)
-    return Stored(values.astype(values.dtype.newbyteorder("="), copy=False), palette)
+    transparent = not all(_measured(page))
+    return Stored(values.astype(values.dtype.newbyteorder("="), copy=False), palette, transparent)
 
 
 def tiff_spacing(path: pathlib.Path) -> tuple[float, ...] | None:
@@ -157,26 +158,30 @@ def _stored(path: pathlib.Path, series: tifffile.TiffPageSeries, *, mask: bool) 
     # `[..., rows, columns, channels]`, upright, without transparency, and black at 0.
     page = series.keyframe
     if not _is_plain(page):
-        return _stored_by_pillow(path, series)
+        return _stored_by_pillow(path, series, mask=mask)
     try:
         values = series.asarray()
     except (ValueError, NotImplementedError, ImportError) as error:
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
-        return _stored_by_pillow(path, series)
+        return _stored_by_pillow(path, series, mask=mask)
     values = np.moveaxis(values, series.axes.index("S"), -1) if "S" in series.axes else values[..., None]
     colours = 3 if page.photometric == _RGB else 1
-    measured = colours == 1 and not mask  # of a grey picture further samples that are not called transparency
-    kept = [measured and kind == _UNSPECIFIED for kind in page.extrasamples]
+    kept = [measured and not mask for measured in _measured(page)]
     if not all(kept):
         values = values[..., [*range(colours), *(colours + np.flatnonzero(kept))]]
     return _black_at_zero(_upright(values, _orientation(page)), page)
 
 
-def _stored_by_pillow(path: pathlib.Path, series: tifffile.TiffPageSeries) -> npt.NDArray[Any]:
+def _measured(page: tifffile.TiffPage) -> list[bool]:
+    # Of the samples beyond grey or colours, which are not called transparency.
+    return [kind == _UNSPECIFIED for kind in page.extrasamples]
+
+
+def _stored_by_pillow(path: pathlib.Path, series: tifffile.TiffPageSeries, *, mask: bool) -> npt.NDArray[Any]:
     page, pages = series.keyframe, []
     try:
-        if _pillow_errs_on(page):
+        if _pillow_errs_on(page) or (any(_measured(page)) and not mask):
             raise PIL.UnidentifiedImageError
         # Pillow maps a named file into memory, and mixes up the pixels of one that is stored turned.
         with path.open("rb") as file, PIL.Image.open(file) as picture:

@@ -59,6 +59,19 @@ def test_transparency_is_dropped(tree):
     np.testing.assert_array_equal(dataset[0].image, dataset[1].image)
 
 
+def test_what_is_called_transparency_is_told_once_for_it_may_be_a_channel(tree, caplog):
+    for name in "ab":
+        # As tifffile writes four channels unless it is told otherwise.
+        tifffile.imwrite(tree.root / "images" / f"{name}.tif", RNG.integers(0, 65536, (3, 4, 4), dtype=np.uint16))
+        tree.add(f"masks/{name}.png", BINARY)
+    assert tree.open().channels == 3
+    said = [record.getMessage() for record in caplog.records if "transparency" in record.getMessage()]
+    assert said == [
+        f"{tree.root}/images/a.tif and 1 more: read without the transparency; if it is a channel that was measured, save it "
+        "as an unspecified sample"
+    ]
+
+
 def test_sixteen_bits_are_kept_beside_eight(tree):
     deep = RNG.integers(0, 65536, (3, 4), dtype=np.uint16)
     shallow = grey()

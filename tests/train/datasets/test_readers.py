@@ -261,8 +261,8 @@ def test_nifti_beside_another_format_is_refused_for_its_axes_may_be_turned(tmp_p
         with pytest.raises(DatasetError) as raised:
             read_pair(one, other)
         assert str(raised.value) == (
-            f"{other}: has the axes of its image {one} in another order, for one is NIfTI and the other is not; save both in "
-            "one format"
+            f"{other}: has the axes of its image {one} in another order, for one is NIfTI and the other is not; save both "
+            "in one format"
         )
 
 
