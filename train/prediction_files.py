@@ -68,7 +68,7 @@ def _write_mask(file: Path, mask: npt.NDArray[np.uint8], classes: int, colours: 
 
     Two classes are 0 and 255, which are grey unless the user has given colours.
     """
-    numbers = np.uint8([0, 255]) if classes == 2 else np.arange(classes, dtype=np.uint8)
+    numbers = np.array([0, 255], np.uint8) if classes == 2 else np.arange(classes, dtype=np.uint8)
     if mask.ndim == 3:
         tifffile.imwrite(file, numbers[mask], photometric="minisblack")
         return

@@ -105,7 +105,7 @@ def read_class_table(path: pathlib.Path) -> list[NamedClass]:
         raise DatasetError(f"{path}: is no table of classes ({error!r}); see its form in the documentation") from error
     table = [_named_class(path, name, value, colour) for name, value, colour in lines]
     if any(entry.colour for entry in table) and all(entry.colour != _BLACK for entry in table):
-        table = [entry._replace(colour=_BLACK) if entry == (entry.name, 0, "") else entry for entry in table]
+        table = [entry._replace(colour=entry.colour or _BLACK) if entry.value == 0 else entry for entry in table]
     for what in ("name", "value", "colour"):
         given = [getattr(entry, what) for entry in table if getattr(entry, what) not in (None, "")]
         twice = [value for value in given if given.count(value) > 1]

@@ -104,8 +104,9 @@ class Folder(SegmentationBuilder):
         else:
             _say_unused(ignored.numbers, seen.values)
             numbering = numbering_without_table(seen.values, ignored.numbers)
-        scale = {"white": seen.white, "stretched": seen.stretched}
-        load = functools.partial(_load, numbering=numbering, dtype=seen.dtype, **scale)
+        load = functools.partial(
+            _load, numbering=numbering, dtype=seen.dtype, white=seen.white, stretched=seen.stretched
+        )
         images = [paths.image for paths in found.values()]
         spacings = _spacings(images)
         _say_directions(images)
@@ -122,7 +123,7 @@ class Folder(SegmentationBuilder):
             spatial_dims=dims,
             dtype=seen.dtype,
             example_bytes=seen.example_bytes,
-            facts=scale,
+            facts={"white": seen.white, "stretched": seen.stretched},
         )
 
 

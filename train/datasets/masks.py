@@ -19,12 +19,12 @@ class Mask(NamedTuple):
     Attributes:
         numbers: `[*shape]`, as a `Numbering` knows them.
         repainted: Whether it has a palette whose colours were read, since its places would be other classes.
-        said: What is to be said of its palette; empty for nothing.
+        said: What is to be said of its palette.
     """
 
     numbers: npt.NDArray[np.int64]
     repainted: bool = False
-    said: str = ""
+    said: tuple[str, ...] = ()
 
 
 def read_numbers(path: pathlib.Path, numbering: Numbering) -> Mask:
@@ -63,10 +63,10 @@ def _by_palette(path: pathlib.Path, stored: Stored, numbering: Numbering) -> Mas
     # Two places of one colour are told apart by nothing but their places.
     if differing and all(named) and len(set(colours)) == len(colours):
         return Mask(colour_numbers(painted(stored)), repainted=any(places))
-    said = "" if all(named) else doubt(stored, path)
+    said = () if all(named) else doubt(stored, path)
     if differing:
         said = (
             f"{path}: is read by the places in its palette, where {listed(differing)} stand for other classes than in the "
-            "table of classes; name all its colours, each once, to have it read by them"
+            "table of classes; name all its colours, each once, to have it read by them",
         )
     return Mask(class_numbers(path, stored.values), said=said)

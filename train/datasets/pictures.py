@@ -50,9 +50,10 @@ def read_picture(path: pathlib.Path) -> Stored:
         upright = PIL.ImageOps.exif_transpose(picture)
         if upright.mode not in ("P", "PA"):
             return Stored(samples(upright))
-        stored = Stored(samples(upright), np.asarray(upright.getpalette("RGB"), np.uint8).reshape(-1, 3))
+        palette = np.asarray(upright.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        stored = Stored(samples(upright), palette)
         # GIF has no other way to hold grey values, and its writers number those that a picture uses anew.
-        return Stored(shown(stored)) if picture.format == "GIF" and _is_grey(stored.palette) else stored
+        return Stored(shown(stored)) if picture.format == "GIF" and _is_grey(palette) else stored
 
 
 def is_jpeg(path: pathlib.Path) -> bool:
@@ -102,12 +103,12 @@ def shown(stored: Stored) -> npt.NDArray[Any]:
 
 def places(stored: Stored, path: pathlib.Path) -> npt.NDArray[Any]:
     """The numbers of a mask, which are places where there is a palette, whatever its colours; logs `doubt`."""
-    if said := doubt(stored, path):
+    for said in doubt(stored, path):
         _LOG.warning("%s", said)
     return stored.values
 
 
-def doubt(stored: Stored, path: pathlib.Path) -> str:
+def doubt(stored: Stored, path: pathlib.Path) -> tuple[str, ...]:
     """What is to be said of a mask whose places in a palette are read as its classes.
 
     Args:
@@ -115,20 +116,20 @@ def doubt(stored: Stored, path: pathlib.Path) -> str:
         path: The file.
 
     Returns:
-        A sentence where the colours that occur are all grey and could have been meant; else nothing.
+        A sentence where the colours that occur are all grey and could have been meant; else none.
     """
     if stored.palette is None:
-        return ""
+        return ()
     used = np.unique(stored.values)
     colours = painted(Stored(used[:, None], stored.palette))
     greys = colours[:, 0]
     binary = np.isin(greys, (0, 255)).all()
     same = np.array_equal(greys, used) or (binary and np.array_equal(greys // 255, used))
     if same or not _is_grey(colours):
-        return ""
+        return ()
     return (
         f"{path}: has a palette of greys alone, {listed(greys.tolist())}, and is read as their places in it, "
-        f"{listed(used.tolist())}; if the greys are the classes, save it as a grey PNG"
+        f"{listed(used.tolist())}; if the greys are the classes, save it as a grey PNG",
     )
 
 

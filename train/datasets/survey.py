@@ -78,8 +78,8 @@ def survey(examples: Sequence[Paths], numbering: Numbering) -> Survey:
         deepest = max(deepest, int(image.max()) if image.dtype == np.uint16 else 0)
         for value in np.unique(mask.numbers).tolist():
             values.setdefault(value, paths.mask)
-        if mask.said:
-            _LOG.warning("%s", mask.said)
+        for said in mask.said:
+            _LOG.warning("%s", said)
         if mask.repainted:
             repainted.append(paths.mask)
         size = 4 * image.size + 2 * mask.numbers.size  # images are kept in at most 32 bits
@@ -105,7 +105,8 @@ def read_files(paths: Paths, numbering: Numbering) -> tuple[Stored, Mask, npt.ND
         numbering: As in `survey`.
 
     Returns:
-        What the image's file holds, the mask, and where further masks leave it; None where there are none.
+        What the image's file holds, the mask with what is to be said of all, and where further masks leave it; None where
+        there are none.
 
     Raises:
         DatasetError: As `survey`.
@@ -114,11 +115,14 @@ def read_files(paths: Paths, numbering: Numbering) -> tuple[Stored, Mask, npt.ND
     check_pair(paths.image, stored.values, paths.mask, mask.numbers)
     where = None
     for path, inverted in paths.ignored:
-        further = read_numbers(path, Numbering({})).numbers
-        check_pair(paths.image, stored.values, path, further)
-        if is_jpeg(path) and not np.isin(further, (0, 255)).all():
-            raise DatasetError(f"{path}: holds {describe_values(further)}, where 0 is read as outside; {JPEG_REMEDY}")
-        where = ((further != 0) == inverted) & (True if where is None else where)
+        further = read_numbers(path, Numbering({}))
+        check_pair(paths.image, stored.values, path, further.numbers)
+        if is_jpeg(path) and not np.isin(further.numbers, (0, 255)).all():
+            raise DatasetError(
+                f"{path}: holds {describe_values(further.numbers)}, where 0 is read as outside; {JPEG_REMEDY}"
+            )
+        where = ((further.numbers != 0) == inverted) & (True if where is None else where)
+        mask = mask._replace(said=mask.said + further.said)
     return stored, mask, where
 
 

@@ -59,9 +59,9 @@ def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) ->
         page, values = series.keyframe, _stored(path, series, mask=mask)
         palette = None
         if page.photometric == _PALETTE:
-            if values.dtype not in (np.uint8, np.uint16):
-                raise ValueError(f"its palette is for {values.dtype}")
-            palette = (np.reshape(page.colormap, (3, -1)) >> 8).astype(np.uint8).T
+            if page.colormap is None or values.dtype not in (np.uint8, np.uint16):
+                raise ValueError("its palette is missing or damaged")
+            palette = (page.colormap.reshape(3, -1) >> 8).astype(np.uint8).T
     values = values.reshape(*leading.values(), *values.shape[-3:])
     if "C" in leading and "C" not in page_axes:
         values = np.moveaxis(values[..., 0], list(leading).index("C"), -1)

@@ -91,7 +91,7 @@ def draw_panels(
         raise ValueError("rows must hold one image at least, got none")
     classes = len(class_names)
     coloured = classes > 2 or bool(colours)
-    palette = class_colours(classes, colours) if coloured else np.uint8([[0] * 3, [255] * 3])
+    palette = class_colours(classes, colours) if coloured else np.array([[0] * 3, [255] * 3], np.uint8)
     views = [_view(row, classes) for row in rows]
     heights = [np.clip(view.label.shape[0] / view.label.shape[1], _FLATTEST, _TALLEST) for view in views]
     legend = _legend(class_names, unknown=any(not view.where.all() for view in views))

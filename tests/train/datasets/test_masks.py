@@ -58,7 +58,7 @@ def test_the_order_of_a_palette_means_nothing_where_classes_have_its_colours(tmp
     black_and_white = numbering_of([NamedClass("none", 0, "#000000"), NamedClass("cell", 1, "#ffffff")], frozenset())
     white_first = save(tmp_path / f"d.{suffix}", [[0, 1, 1]], [[255] * 3, BLACK, RED])
     assert classes(white_first, black_and_white) == [[1, 0, 0]]
-    assert read_numbers(white_first, black_and_white).said == ""
+    assert read_numbers(white_first, black_and_white).said == ()
 
 
 def test_colours_without_numbers(tmp_path):
@@ -93,7 +93,8 @@ def test_colours_that_contradict_but_for_one_are_told(tmp_path):
     path = save(tmp_path / "a.png", [[1, 0, 2]], [GREEN, BLUE, RED])
     mask = read_numbers(path, NUMBERING)
     assert mask.numbers.tolist() == [[1, 0, 2]]
-    assert mask.said == (
+    (said,) = mask.said
+    assert said == (
         f"{path}: is read by the places in its palette, where #0000ff, #ff0000 stand for other classes than in the table of "
         "classes; name all its colours, each once, to have it read by them"
     )
@@ -124,5 +125,11 @@ def test_what_is_to_be_said_of_a_mask_is_said_once(tmp_path, caplog):
     tree = Tree(tmp_path)
     tree.add("images/a.png", grey(1, 2))
     save(tree.root / "masks" / "a.png", [[0, 1]], [[255] * 3, BLACK, RED])
+    save(tree.root / "view.png", [[1, 0]], [[255] * 3, BLACK, RED])
+    (tree.root / "view").mkdir()
+    (tree.root / "view.png").rename(tree.root / "view" / "a.png")
+    tree.open(ignore=("view",))
+    assert len(caplog.records) == 2 and "view/a.png: has a palette of greys" in caplog.text
+    caplog.clear()
     tree.open()
     assert [record.getMessage().count("has a palette of greys alone") for record in caplog.records] == [1]

@@ -163,10 +163,10 @@ KILLED = """
 import os, sys
 from train.datasets import folder, prepare
 load = folder._load
-def dying(paths, **settings):
+def dying(paths, spacing, **settings):
     if paths.image.stem == "c":
         os._exit(9)
-    return load(paths, **settings)
+    return load(paths, spacing, **settings)
 folder._load = dying
 prepare("folder", data_dir=sys.argv[1], source=sys.argv[2])
 """
