@@ -12,6 +12,7 @@ are predicted all the same.
 
 import dataclasses
 import functools
+import logging
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ import numpy.typing as npt
 import tyro
 
 from train.command_line import UsageError, fail, parse
-from train.datasets.readers import DatasetError, read_image, stem, to_unit_range
+from train.datasets.intensities import bit_depth, to_unit_range
+from train.datasets.readers import DatasetError, read_image, stem
 from train.prediction_files import Probabilities, prediction_files, write_prediction
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.data_facts import DataFacts
@@ -38,6 +40,8 @@ from train.tiling import check_tiles, predict_tiled
 _TILES = {2: 512, 3: 128}
 _OVERLAP = 8
 _SHARES = 4  # Classes whose shares are told.
+_FAINTER = 16  # times: an image that is darker than white by this is taken for one of fewer bits
+_LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +139,7 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
         raise DatasetError(f"{path}: is a folder; name the files in it")
     if not path.exists():
         raise DatasetError(f"{path}: there is no such file")
-    values = read_image(path)
+    values = read_image(path, stretched=trained.facts.stretched)
     dims, channels = values.ndim - 1, values.shape[-1]
     facts, wanted = trained.facts, trained.facts.channels
     if dims != facts.spatial_dims:
@@ -149,12 +153,32 @@ def predict_file(trained: Trained, path: Path, *, tile: int, overlap: int) -> Pr
         raise DatasetError(
             f"{path}: has {_channels(channels)}, and the run was trained on images of {wanted}; convert it"
         )
+    if values.dtype == np.uint16:
+        _check_white(path, int(values.max()), facts.white)
     standardised = facts.statistics.standardise(to_unit_range(values, white=facts.white))
 
     def predict(window: npt.NDArray[np.float32]) -> jax.Array:
         return _predict(trained.state, jnp.asarray(window[None]), network=trained.network)[0]
 
     return predict_tiled(predict, standardised, tile=tile, overlap=overlap, multiple=trained.multiple)
+
+
+def _check_white(path: Path, greatest: int, white: int | None) -> None:
+    """Refuses 16 bits of which nothing says what is white, and says so where they hardly fit what was."""
+    depth = bit_depth(greatest)
+    if white is None and depth < 16:
+        raise DatasetError(
+            f"{path}: holds {greatest} at most in 16 bits, as a camera of {depth} bits does, and the run was trained on no "
+            "images of 16 bits, so that nothing says what is white; save it as those were, or with 65535 as white"
+        )
+    if white is not None and not white < _FAINTER * greatest <= _FAINTER * white:
+        _LOG.warning(
+            "%s: holds %d at most, where %d was white in the images that the run was trained on; if it is of another depth, "
+            "save it with theirs",
+            path,
+            greatest,
+            white,
+        )
 
 
 def _predict_all(settings: Prediction) -> int:

@@ -82,7 +82,7 @@ def write_prediction(
                 nibabel.save(_nifti_like(path, mask, mask.ndim), partial[0])
                 nibabel.save(_nifti_like(path, probability, mask.ndim), partial[1])
             else:
-                _write_mask(partial[0], mask, class_colours(classes, colours))
+                _write_mask(partial[0], mask, classes, colours)
                 pages = probability if classes == 2 else np.moveaxis(probability, -1, 0)
                 tifffile.imwrite(partial[1], pages, photometric="minisblack")
             for written, file in zip(partial, files, strict=True):
@@ -96,16 +96,20 @@ def _is_nifti(path: Path) -> bool:
     return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
-def _write_mask(file: Path, mask: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8]) -> None:
-    """As a TIFF with a page a slice, or as a picture that shows the numbers of the classes in their colours."""
-    if len(colours) == 2:
-        mask = mask * np.uint8(255)
+def _write_mask(file: Path, mask: npt.NDArray[np.uint8], classes: int, colours: Sequence[str]) -> None:
+    """As a TIFF with a page a slice, or as a picture that shows the numbers of the classes in their colours.
+
+    Two classes are 0 and 255, which are grey unless the user has given colours.
+    """
+    numbers = np.array([0, 255], np.uint8) if classes == 2 else np.arange(classes, dtype=np.uint8)
     if mask.ndim == 3:
-        tifffile.imwrite(file, mask, photometric="minisblack")
+        tifffile.imwrite(file, numbers[mask], photometric="minisblack")
         return
-    picture = PIL.Image.fromarray(mask)
-    if len(colours) > 2:
-        picture.putpalette(colours.tobytes())
+    picture = PIL.Image.fromarray(numbers[mask])
+    if classes > 2 or colours:
+        palette = np.zeros((int(numbers[-1]) + 1, 3), np.uint8)
+        palette[numbers] = class_colours(classes, colours)
+        picture.putpalette(palette.tobytes())
     picture.save(file)
 
 

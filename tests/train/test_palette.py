@@ -6,7 +6,7 @@ from matplotlib.colors import to_rgb
 from skimage.color import rgb2lab
 from skimage.util import img_as_float
 
-from train.palette import class_colours
+from train.palette import class_colours, completed
 from train.runs import pictures
 
 # Machado, Oliveira, Fernandes, "A physiologically-based model for simulation of color vision deficiency", IEEE TVCG 2009, of
@@ -56,3 +56,12 @@ def test_there_are_colours_for_any_number_of_classes():
     colours = class_colours(256)
     assert colours.shape == (256, 3) and not colours[0].any() and colours[1:].any(axis=1).all()
     np.testing.assert_array_equal(colours[25:49], colours[1:25])
+
+
+def test_what_is_missing_gets_a_colour_that_no_class_has():
+    assert completed(["", "#ff0000", "", "#f0e442", ""]) == ["#000000", "#ff0000", "#009e73", "#f0e442", "#0072b2"]
+    assert completed(["", "#000000", "#009e73", ""]) == ["#f0e442", "#000000", "#009e73", "#0072b2"]
+    assert completed(["#000000", ""]) == ["#000000", "#009e73"]
+    assert completed(["#000000", "#ffffff"]) == ["#000000", "#ffffff"]
+    assert completed(["", ""]) == []
+    assert len(completed(["#123456", *[""] * 99])) == 100

@@ -11,6 +11,7 @@ import tifffile
 
 from tests.train.runs.finished_run import Bright, Threshold, config, save
 from train import predict
+from train.datasets import DatasetError
 from train.runs.folder import RunFolder
 from train.runs.setup import initial_state, open_folder, prepare_run
 
@@ -75,6 +76,56 @@ def test_sixteen_bits_are_the_same_image(grey, tmp_path):
     trained = predict.load_trained(RunFolder(grey[1]))
     one, other = (predict.predict_file(trained, tmp_path / name, tile=512, overlap=64) for name in ("a.png", "b.tif"))
     np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def with_white(folder, white):
+    trained = predict.load_trained(RunFolder(folder))
+    return trained._replace(facts=trained.facts._replace(white=white))
+
+
+def test_a_camera_of_twelve_bits_after_training_on_bytes_is_refused(grey, tmp_path):
+    values = write_grey(tmp_path / "a.png")
+    greatest = int(values.max()) * 16
+    PIL.Image.fromarray(values.astype(np.uint16) * 16).save(tmp_path / "twelve.tif")
+    PIL.Image.fromarray(values.astype(np.uint16) * 257).save(tmp_path / "sixteen.tif")
+    trained = with_white(grey[1], None)
+    one, other = (
+        predict.predict_file(trained, tmp_path / name, tile=512, overlap=64) for name in ("a.png", "sixteen.tif")
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+    with pytest.raises(DatasetError) as raised:
+        predict.predict_file(trained, tmp_path / "twelve.tif", tile=512, overlap=64)
+    assert str(raised.value) == (
+        f"{tmp_path}/twelve.tif: holds {greatest} at most in 16 bits, as a camera of 12 bits does, and the run was "
+        "trained on no images of 16 bits, so that nothing says what is white; save it as those were, or with 65535 as white"
+    )
+
+
+@pytest.mark.parametrize(
+    ("white", "factor", "told"),
+    [(4095, 16, False), (4095, 257, True), (4095, 1, True), (4095, 4, False), (65535, 16, True), (65535, 257, False)],
+)
+def test_sixteen_bits_that_do_not_fit_the_white_of_the_run_are_told(grey, tmp_path, caplog, white, factor, told):
+    values = write_grey(tmp_path / "a.png")
+    PIL.Image.fromarray(values.astype(np.uint16) * factor).save(tmp_path / "a.tif")
+    predict.predict_file(with_white(grey[1], white), tmp_path / "a.tif", tile=512, overlap=64)
+    greatest = int(values.max()) * factor
+    said = (
+        f"{tmp_path}/a.tif: holds {greatest} at most, where {white} was white in the images that the run was "
+        "trained on; if it is of another depth, save it with theirs"
+    )
+    assert [record.getMessage() for record in caplog.records] == [said] * told
+
+
+def test_floats_are_read_as_those_of_the_run_were(grey, tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.float32([[0.25, 0.5] * 10, [1.5, 1.0] * 10] * 10))
+    trained = predict.load_trained(RunFolder(grey[1]))
+    with pytest.raises(
+        DatasetError, match=r"a\.tif: holds numbers from 0\.25 to 1\.5, where 0 to 1 holds those of all"
+    ):
+        predict.predict_file(
+            trained._replace(facts=trained.facts._replace(stretched=False)), tmp_path / "a.tif", tile=512, overlap=64
+        )
 
 
 def test_tiles_leave_no_trace(grey, tmp_path):

@@ -74,6 +74,18 @@ def test_the_numbers_of_a_mask_have_colours(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(files[1]), np.moveaxis(wanted, -1, 0))
 
 
+def test_two_classes_are_0_and_255_in_the_colours_of_the_user(tmp_path):
+    wanted = probabilities(9, 7, 1)
+    numbers = np.where(wanted[..., 0] > 0.5, 255, 0)
+    for name, colours in (("a", ()), ("b", ("#102030", "#ff0000"))):
+        file, _ = write_prediction(tmp_path, tmp_path / f"{name}.png", wanted, colours=colours)
+        with PIL.Image.open(file) as mask:
+            np.testing.assert_array_equal(np.asarray(mask), numbers)
+            black, white = ([0x10, 0x20, 0x30], [255, 0, 0]) if colours else ([0] * 3, [255] * 3)
+            painted = np.where(numbers[..., None] == 255, white, black)
+            np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), painted)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_volume_of_pages_gives_pages(classes, tmp_path):
     wanted = probabilities(4, 6, 5, 1 if classes == 2 else classes)

@@ -6,7 +6,6 @@
   validation or test; one fold).
 """
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from train.batches.groups import validation_groups
+from train.batches.name_tables import image_name, read_name_table
 from train.batches.splits import Split
-from train.datasets.readers import stem
 
 Parts = Mapping[str, Sequence[str]]
 """`train`, `test` and, if it is given, `validation` -> names; none is empty."""
@@ -54,7 +53,7 @@ def _from_json(path: Path) -> list[Parts]:
     read = json.loads(path.read_text(encoding="utf-8"))
     folds: list[Parts] = []
     for parts in [read] if isinstance(read, dict) else read:
-        named = {_PARTS[part]: [stem(Path(str(name))) for name in names] for part, names in parts.items()}
+        named = {_PARTS[part]: [image_name(str(name)) for name in names] for part, names in parts.items()}
         if "test" not in named:
             named["test"] = named.pop("validation")
         folds.append(named)
@@ -62,20 +61,20 @@ def _from_json(path: Path) -> list[Parts]:
 
 
 def _from_csv(path: Path) -> list[Parts]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = [(stem(Path(line["name"].strip())), line) for line in csv.DictReader(file, skipinitialspace=True)]
-    if lines and "part" in lines[0][1]:
+    column, said = read_name_table(path, ["part", "fold"])
+    if column == "part":
         named: dict[str, list[str]] = {}
-        for name, line in lines:
-            named.setdefault(_PARTS[line["part"].strip().lower()], []).append(name)
+        for name, part in said.items():
+            named.setdefault(_PARTS[part.lower()], []).append(name)
         return [named]
-    folds = sorted({int(line["fold"]) for _, line in lines})
+    fold_of = {name: int(fold) for name, fold in said.items()}
+    folds = sorted(set(fold_of.values()))
     if folds != list(range(len(folds))):
         raise ValueError(f"folds must be 0, 1, ... without a gap, got {', '.join(map(str, folds))}")
     return [
         {
-            "train": [name for name, line in lines if int(line["fold"]) != fold],
-            "test": [name for name, line in lines if int(line["fold"]) == fold],
+            "train": [name for name in fold_of if fold_of[name] != fold],
+            "test": [name for name in fold_of if fold_of[name] == fold],
         }
         for fold in folds
     ]

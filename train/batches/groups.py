@@ -1,7 +1,7 @@
 """Groups of images that belong together: a patient's, a video's, a pair of eyes. Splits part none of them."""
 
-import csv
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from train.batches.name_tables import read_name_table
 from train.batches.splits import Split
 
 
@@ -21,12 +22,12 @@ def read_groups(groups: str, names: Sequence[str]) -> list[str]:
         names: the images'.
 
     Raises:
-        ValueError: an image without a group, a name that no image has, or what cannot be read.
+        ValueError: an image without a group or with two, or what cannot be read.
     """
     if groups.lower().endswith(".csv"):
         return _from_csv(Path(groups), names)
     try:
-        pattern = re.compile(groups)
+        pattern = re.compile(unicodedata.normalize("NFC", groups))  # as names are
     except re.error as error:
         raise ValueError(f"data.groups must be a regular expression or a CSV file, got {groups!r}: {error}") from None
     found = {name: pattern.search(name) for name in names}
@@ -40,13 +41,11 @@ def read_groups(groups: str, names: Sequence[str]) -> list[str]:
 
 def _from_csv(path: Path, names: Sequence[str]) -> list[str]:
     try:
-        with path.expanduser().open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.DictReader(file, skipinitialspace=True))
-        of_names = {line["name"].strip(): line["group"].strip() for line in lines}
+        _, of_names = read_name_table(path.expanduser(), ["group"])
     except OSError as error:
         raise ValueError(f"data.groups {path} cannot be read ({error.strerror})") from error
-    except (KeyError, AttributeError):
-        raise ValueError(f"data.groups {path} must have the columns name and group") from None
+    except ValueError as error:
+        raise ValueError(f"data.groups {path} {error}") from error
     missing = [name for name in names if not of_names.get(name)]
     unknown = sorted(of_names.keys() - set(names))
     if missing:

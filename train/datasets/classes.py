@@ -6,14 +6,15 @@ A table of classes lies beside the folders of images and masks, as `classes.json
 
 or as `classes.csv` with the columns `name` and `value`, `colour`, or `r`, `g` and `b`. Classes are counted in the order of
 their values, or of the table where one of them has none. A mask that is a colour picture is read by the colours, any other
-by the values.
+by the values; `train.datasets.masks` says what of palettes. Beside classes with colours, the one of value 0 is black unless
+the table says otherwise.
 """
 
 import csv
 import json
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from train.datasets.errors import DatasetError, listed
+from train.datasets.pictures import JPEG_REMEDY, is_jpeg
 
 TABLES = ("classes.json", "classes.csv")
 """Files that a table may be in."""
@@ -29,6 +31,7 @@ MAX_CLASSES = 256
 """Labels are kept in 8 bits."""
 
 _COLOUR = 1 << 24  # Added to the number of a colour, so that no class number is the same.
+_BLACK = "#000000"
 
 
 class NamedClass(NamedTuple):
@@ -55,6 +58,20 @@ class Numbering(NamedTuple):
 
     classes: Mapping[int, int]
     ignored: frozenset[int] = frozenset()
+
+    @property
+    def by_colour(self) -> bool:
+        """Whether there are classes that have colours."""
+        return any(number >= _COLOUR for number in self.classes)
+
+    @property
+    def known(self) -> Set[int]:
+        """All numbers that stand for a class or are to be ignored."""
+        return self.classes.keys() | self.ignored
+
+    def class_of(self, number: int) -> int | None:
+        """The class that a number stands for; -1 for one to be ignored, None for one that is not known."""
+        return -1 if number in self.ignored else self.classes.get(number)
 
     def label(self, numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
         """The classes of a mask, 0 where there is none, and where there is one.
@@ -87,6 +104,8 @@ def read_class_table(path: pathlib.Path) -> list[NamedClass]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: is no table of classes ({error!r}); see its form in the documentation") from error
     table = [_named_class(path, name, value, colour) for name, value, colour in lines]
+    if any(entry.colour for entry in table) and all(entry.colour != _BLACK for entry in table):
+        table = [entry._replace(colour=entry.colour or _BLACK) if entry.value == 0 else entry for entry in table]
     for what in ("name", "value", "colour"):
         given = [getattr(entry, what) for entry in table if getattr(entry, what) not in (None, "")]
         twice = [value for value in given if given.count(value) > 1]
@@ -100,10 +119,10 @@ def read_class_table(path: pathlib.Path) -> list[NamedClass]:
 
 def _json_lines(path: pathlib.Path) -> list[tuple[str, Any, Any]]:
     lines = []
-    for name, entry in json.loads(path.read_text(encoding="utf-8")).items():
+    for name, entry in json.loads(path.read_text(encoding="utf-8-sig")).items():
         if isinstance(entry, Mapping):
             lines.append((name, entry.get("value"), entry.get("colour", entry.get("color"))))
-        elif isinstance(entry, int):
+        elif isinstance(entry, bool | int | float):
             lines.append((name, entry, None))
         else:
             lines.append((name, None, entry))
@@ -130,6 +149,8 @@ def _named_class(path: pathlib.Path, name: str, value: Any, colour: Any) -> Name
     colour = "" if colour is None else str(colour).lower()
     if colour and not re.fullmatch("#[0-9a-f]{6}", colour):
         raise DatasetError(f"{path}: the colour of {name!r} must be #rrggbb or three numbers up to 255, got {colour!r}")
+    if value is not None and (type(value) is not int or abs(value) >= _COLOUR):
+        raise DatasetError(f"{path}: the value of {name!r} must be a whole number below {_COLOUR}, got {value!r}")
     if value is None and not colour:
         raise DatasetError(f"{path}: {name!r} has neither a value nor a colour")
     return NamedClass(name, value, colour)
@@ -168,6 +189,18 @@ def written(number: int) -> str:
     return str(number) if number < _COLOUR else f"#{number - _COLOUR:06x}"
 
 
+def read_number(word: str) -> int | None:
+    """The number that `written` writes so; None for a word that is none."""
+    if re.fullmatch("#[0-9a-fA-F]{6}", word):
+        return _number_of(word)
+    return int(word) if re.fullmatch("-?[0-9]+", word) else None
+
+
+def leave_out(number: int) -> str:
+    """The flag that has a number of a mask ignored, as it is typed into a shell."""
+    return f"--data.ignore {written(number)}" if number < _COLOUR else f"--data.ignore '{written(number)}'"
+
+
 def numbering_without_table(values: Mapping[int, pathlib.Path], ignored: frozenset[int]) -> Numbering:
     """What the numbers of masks stand for by themselves: 0 and 255, or 0, 1, ..., C - 1.
 
@@ -191,10 +224,10 @@ def numbering_without_table(values: Mapping[int, pathlib.Path], ignored: frozens
         return Numbering({value: value for value in found}, ignored)
     # The first value that does not fit points to the file, a gap to the value above it.
     wrong = next(value for place, value in enumerate(found) if value != place or place >= MAX_CLASSES)
-    if values[wrong].name.lower().endswith((".jpg", ".jpeg")):
-        remedy = "JPEG alters values: save masks as PNG"
-    elif found[:-1] == list(range(len(found) - 1)):
-        remedy = f"leave it out with `--data.ignore {wrong}` where it stands for no class, or renumber the classes"
+    if is_jpeg(values[wrong]):
+        remedy = JPEG_REMEDY
+    elif [value for value in found if value != wrong] in ([0, 255], list(range(len(found) - 1))):
+        remedy = f"leave it out with `{leave_out(wrong)}` where it stands for no class, or renumber the classes"
     else:
         remedy = f"name them in {TABLES[0]}, leave some out with --data.ignore, or renumber the classes"
     raise DatasetError(
@@ -203,7 +236,9 @@ def numbering_without_table(values: Mapping[int, pathlib.Path], ignored: frozens
     )
 
 
-def nearest_known(label: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
+def nearest_known(
+    label: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_], spacing: Sequence[float] | None = None
+) -> npt.NDArray[np.uint8]:
     """Gives pixels of unknown class that of the nearest pixel of a known one.
 
     What is computed of a label's shapes then finds no border where only the knowledge ends.
@@ -211,11 +246,12 @@ def nearest_known(label: npt.NDArray[np.uint8], where: npt.NDArray[np.bool_]) ->
     Args:
         label: `[*shape]`.
         where: `[*shape]`; False where the class is unknown.
+        spacing: Distance of pixels along each axis, which says what is near; None for equal ones.
 
     Returns:
         The label; as it was where no class is known at all.
     """
     if where.all() or not where.any():
         return label
-    nearest = ndimage.distance_transform_edt(~where, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(~where, spacing, return_distances=False, return_indices=True)
     return label[tuple(nearest)]

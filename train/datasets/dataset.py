@@ -68,8 +68,12 @@ class Dataset(Protocol):
         """Of each class, as `#rrggbb`; none where they are not the user's own."""
 
     @property
-    def white(self) -> int:
-        """What stands for 1 in the set's files of 16 bits."""
+    def white(self) -> int | None:
+        """What stands for 1 in the set's files of 16 bits; None where it is known to have none."""
+
+    @property
+    def stretched(self) -> bool | None:
+        """Whether files of numbers other than 8 and 16 bits were stretched to 0..1; None where it is not known."""
 
     @property
     def channels(self) -> int:

@@ -3,19 +3,17 @@
 import functools
 import logging
 import pathlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
-from tqdm import tqdm
+import tensorflow_datasets as tfds
 
 from train.datasets.builder import SegmentationBuilder
 from train.datasets.classes import (
     TABLES,
     NamedClass,
     Numbering,
-    colour_numbers,
+    leave_out,
     nearest_known,
     numbering_of,
     numbering_without_table,
@@ -26,41 +24,17 @@ from train.datasets.classes import (
 from train.datasets.contents import AS_IS, Contents, Files, Pair, Reading, Record
 from train.datasets.dataset import WHITE
 from train.datasets.errors import listed
+from train.datasets.intensities import image_numbers, to_unit_range
 from train.datasets.matching import Pairing, check_links, pair_by_name
-from train.datasets.readers import (
-    SUFFIXES,
-    DatasetError,
-    check_sizes,
-    is_coloured,
-    read_colour_mask,
-    read_image,
-    read_mask,
-    read_pair,
-    read_spacing,
-    to_unit_range,
-)
+from train.datasets.nifti import axis_directions, is_nifti
+from train.datasets.pictures import JPEG_REMEDY, is_jpeg, shown
+from train.datasets.readers import SUFFIXES, DatasetError, read_spacing
+from train.datasets.survey import Paths, read_files, survey
 from train.datasets.void import Ignored, read_ignored
+from train.palette import completed
 
-MAX_BYTES = 1000 * 2**20  # above this tensorflow-datasets sorts examples on disk, with TensorFlow
 _IGNORED_SUFFIXES = (".txt", ".md", ".csv", ".json", ".xml", ".db", ".ini")
-_DEPTHS = (8, 10, 12, 14, 16)  # of cameras whose images are kept in 16 bits
 _LOG = logging.getLogger(__name__)
-
-
-class _Seen(NamedTuple):
-    # What one pass over all pairs tells; the first path of each kind is kept for the errors.
-    kinds: dict[tuple[int, int], pathlib.Path]  # (spatial dims, channels) -> image
-    dtypes: set[np.dtype]
-    deepest: int  # greatest value of all 16-bit images
-    values: dict[int, pathlib.Path]  # number -> mask
-    example_bytes: int
-
-
-class _Paths(NamedTuple):
-    # The files of one example; those of further masks with whether they are inverted.
-    image: pathlib.Path
-    mask: pathlib.Path
-    ignored: tuple[tuple[pathlib.Path, bool], ...]
 
 
 class Folder(SegmentationBuilder):
@@ -70,7 +44,7 @@ class Folder(SegmentationBuilder):
       `train.datasets.matching.pair_by_name`. Hidden files and notes (`.txt`, `.csv`, ...) are passed over; any other
       file, a folder, a broken link, an image without a mask or a mask without an image is an error.
     - Masks hold 0 and 255 (two classes), or the class numbers 0, 1, ..., C - 1, of which none is missing in all masks
-      together; or what a table of classes says, see `train.datasets.classes`. `train.datasets.readers` says how palettes
+      together; or what a table of classes says, see `train.datasets.classes`. `train.datasets.masks` says how palettes
       are read.
     - `data.ignore` names what stands for no class: numbers such as 255, names of the table, or folders beside `masks/`
       whose masks are not 0 there, with `not:` before the name of one whose masks are 0 there, such as a field of view.
@@ -79,6 +53,7 @@ class Folder(SegmentationBuilder):
     - One image is enough to prepare, and too few to train on: a split needs images to hold out.
     """
 
+    VERSION = tfds.core.Version("1.3.0")
     name = "folder"
     LAYOUT = """
         FOLDER/
@@ -110,34 +85,45 @@ class Folder(SegmentationBuilder):
         """See the base class. Reads every file once, so that a broken one is found before anything is written."""
         table = read_class_table(files["classes"][0]) if "classes" in files else []
         ignored = read_ignored(self.reading.ignore, table, files["images/*"][0].parent.parent)
+        named = len(table)
         table = [entry for entry in table if not numbers_of(entry) & ignored.numbers]
-        by_colour = any(entry.colour for entry in table)
+        if named and len(table) < 2:
+            left = f"{table[0].name} alone" if table else "nothing"
+            raise DatasetError(
+                f"{files['classes'][0]}: holds {left} beside what data.ignore names; two classes are needed"
+            )
+        numbering = numbering_of(table, ignored.numbers)
         found = _paired(files, self.reading, ignored)
-        seen = _look_at(list(found.values()), by_colour, ignored.numbers)
+        seen = survey(list(found.values()), numbering)
         if len(seen.kinds) > 1:
             (one, path), (other, other_path), *_ = seen.kinds.items()
             raise DatasetError(f"{other_path}: has {_kind(*other)}, but {path} has {_kind(*one)}; convert one of them")
         ((dims, channels),) = seen.kinds
-        numbering = _numbering(table, ignored.numbers, seen.values, files)
-        white = _white(seen)
-        dtype = next(iter(seen.dtypes)) if len(seen.dtypes) == 1 else _common(seen.dtypes)
-        load = functools.partial(_load, numbering=numbering, by_colour=by_colour, dtype=dtype, white=white)
-        spacings = _spacings([paths.image for paths in found.values()])
+        if table:
+            _check_table(files["classes"][0], table, numbering, seen.values)
+        else:
+            _say_unused(ignored.numbers, seen.values)
+            numbering = numbering_without_table(seen.values, ignored.numbers)
+        load = functools.partial(
+            _load, numbering=numbering, dtype=seen.dtype, white=seen.white, stretched=seen.stretched
+        )
+        images = [paths.image for paths in found.values()]
+        spacings = _spacings(images)
+        _say_directions(images)
         records = [
-            Record(name, "", functools.partial(load, paths), spacing)
+            Record(name, "", functools.partial(load, paths, spacing), spacing)
             for (name, paths), spacing in zip(found.items(), spacings, strict=True)
         ]
-        coloured = bool(table) and all(entry.colour for entry in table)
         return Contents(
             records,
             channels=channels,
             classes=len(set(numbering.classes.values())),
             class_names=[entry.name for entry in table],
-            class_colours=[entry.colour for entry in table] if coloured else [],
+            class_colours=completed([entry.colour for entry in table]),
             spatial_dims=dims,
-            dtype=dtype,
+            dtype=seen.dtype,
             example_bytes=seen.example_bytes,
-            facts={"white": white},
+            facts={"white": seen.white, "stretched": seen.stretched},
         )
 
 
@@ -159,7 +145,7 @@ def _images_of(folder: pathlib.Path) -> list[pathlib.Path]:
     return kept
 
 
-def _paired(files: Files, reading: Reading, ignored: Ignored) -> dict[str, _Paths]:
+def _paired(files: Files, reading: Reading, ignored: Ignored) -> dict[str, Paths]:
     """Name -> files of each example."""
     names = {"image_names": reading.image_names, "mask_names": reading.mask_names}
     pairing = pair_by_name(files["images/*"], files["masks/*"], **names)
@@ -170,7 +156,7 @@ def _paired(files: Files, reading: Reading, ignored: Ignored) -> dict[str, _Path
             files["images/*"], files[f"{folder}/*"], image_names=reading.image_names
         ).pairs:
             further.setdefault(image, []).append((path, inverted))
-    return {name: _Paths(image, mask, tuple(further.get(image, ()))) for name, image, mask in pairing.pairs}
+    return {name: Paths(image, mask, tuple(further.get(image, ()))) for name, image, mask in pairing.pairs}
 
 
 def _say(pairing: Pairing) -> None:
@@ -181,66 +167,24 @@ def _say(pairing: Pairing) -> None:
         _LOG.warning("%d files such as %s are left out: their names do not fit", len(pairing.left_out), first)
 
 
-def _look_at(paths: Sequence[_Paths], by_colour: bool, ignored: frozenset[int]) -> _Seen:
-    kinds: dict[tuple[int, int], pathlib.Path] = {}
-    values: dict[int, pathlib.Path] = {}
-    dtypes, deepest, largest = set(), 0, 1
-    for files in tqdm(paths, desc="checking folder", unit="image", disable=None, leave=False):
-        image, numbers, where = _read(files, by_colour)
-        known = numbers if where is None else numbers[where]
-        if not set(np.unique(known).tolist()) - ignored:
-            raise DatasetError(f"{files.mask}: holds nothing but what is to be ignored; remove it and its image")
-        kinds.setdefault((numbers.ndim, image.shape[-1]), files.image)
-        dtypes.add(image.dtype)
-        deepest = max(deepest, int(image.max()) if image.dtype == np.uint16 else 0)
-        for value in np.unique(numbers).tolist():
-            values.setdefault(value, files.mask)
-        size = 4 * image.size + 2 * numbers.size  # images are kept in at most 32 bits
-        if size > MAX_BYTES:
-            raise DatasetError(
-                f"{files.image}: takes {size >> 20} MiB, more than the {MAX_BYTES >> 20} MiB of one example; cut it"
-            )
-        largest = max(largest, size)
-    return _Seen(kinds, dtypes, deepest, values, largest)
-
-
-def _read(
-    paths: _Paths, by_colour: bool
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[np.bool_] | None]:
-    """Image, numbers of the mask, and where further masks leave it; None where there are none."""
-    if by_colour and is_coloured(paths.mask):
-        image, numbers = read_image(paths.image), colour_numbers(read_colour_mask(paths.mask))
-        check_sizes(paths.image, image, paths.mask, numbers)
-    else:
-        image, numbers = read_pair(paths.image, paths.mask)
-    where = None
-    for path, inverted in paths.ignored:
-        further = read_mask(path)
-        check_sizes(paths.image, image, path, further)
-        where = ((further != 0) == inverted) & (True if where is None else where)
-    return image, numbers, where
-
-
-def _numbering(
-    table: Sequence[NamedClass], ignored: frozenset[int], values: dict[int, pathlib.Path], files: Files
-) -> Numbering:
-    unused = sorted(ignored - values.keys())
-    if unused and not table:
+def _say_unused(ignored: frozenset[int], values: Mapping[int, pathlib.Path]) -> None:
+    if unused := sorted(ignored - values.keys()):
         _LOG.warning("no mask holds %s, which data.ignore names", " or ".join(map(written, unused)))
-    if not table:
-        return numbering_without_table(values, ignored)
-    numbering = numbering_of(table, ignored)
-    path = files["classes"][0]
-    unknown = [value for value in values if value not in numbering.classes and value not in ignored]
+
+
+def _check_table(
+    path: pathlib.Path, table: Sequence[NamedClass], numbering: Numbering, values: Mapping[int, pathlib.Path]
+) -> None:
+    """Refuses numbers and colours that a table does not name, and says which classes no mask has."""
+    unknown = [value for value in values if value not in numbering.known]
     if unknown:
-        raise DatasetError(
-            f"{values[unknown[0]]}: holds {written(unknown[0])}, which {path} does not name; add it there, or leave it "
-            "out with --data.ignore"
-        )
+        remedy = f"add it there, or leave it out with `{leave_out(unknown[0])}`"
+        if is_jpeg(values[unknown[0]]):
+            remedy = JPEG_REMEDY
+        raise DatasetError(f"{values[unknown[0]]}: holds {written(unknown[0])}, which {path} does not name; {remedy}")
     absent = [entry.name for entry in table if not numbers_of(entry) & values.keys()]
     if absent:
         _LOG.warning("no mask holds the classes %s of %s", listed(absent), path)
-    return numbering
 
 
 def _spacings(images: Sequence[pathlib.Path]) -> list[tuple[float, ...] | None]:
@@ -254,34 +198,43 @@ def _spacings(images: Sequence[pathlib.Path]) -> list[tuple[float, ...] | None]:
     return [None] * len(images) if silent else spacings
 
 
+def _say_directions(images: Sequence[pathlib.Path]) -> None:
+    """Says so where the axes of NIfTI files, which are read in the order of each, lead to different directions."""
+    first: dict[str, pathlib.Path] = {}
+    for path in images:
+        first.setdefault(axis_directions(path) if is_nifti(path) else "unknown", path)
+    if len(first) > 1:
+        (one, path), (other, other_path), *_ = first.items()
+        _LOG.warning(
+            "%s has its axes in the directions %s, and %s in %s: they are read in the order of each file; turn all the same "
+            "way, as nibabel.as_closest_canonical does",
+            path,
+            one,
+            other_path,
+            other,
+        )
+
+
 def _kind(dims: int, channels: int) -> str:
     return f"{dims} spatial axes and {channels} channel{'s' * (channels > 1)}"
 
 
-def _common(dtypes: set[np.dtype]) -> np.dtype:
-    return np.dtype(np.float32 if np.dtype(np.float32) in dtypes else np.uint16)
-
-
-def _white(seen: _Seen) -> int:
-    """What stands for 1 in 16-bit images: the greatest number of the least depth that holds them all."""
-    depth = next(bits for bits in _DEPTHS if seen.deepest < 2**bits)
-    if seen.deepest and depth < 16:
-        _LOG.warning(
-            "the 16-bit images hold %d at most: they are read as images of %d bits, in which %d is white",
-            seen.deepest,
-            depth,
-            2**depth - 1,
-        )
-    return 2**depth - 1 if seen.deepest else WHITE
-
-
-def _load(paths: _Paths, *, numbering: Numbering, by_colour: bool, dtype: np.dtype, white: int) -> Pair:
-    image, numbers, unmasked = _read(paths, by_colour)
-    label, where = numbering.label(numbers)
+def _load(
+    paths: Paths,
+    spacing: tuple[float, ...] | None,
+    *,
+    numbering: Numbering,
+    dtype: np.dtype,
+    white: int | None,
+    stretched: bool | None,
+) -> Pair:
+    stored, mask, unmasked = read_files(paths, numbering)
+    label, where = numbering.label(mask.numbers)
     if unmasked is not None:
         where &= unmasked
+    image = image_numbers(paths.image, shown(stored), stretched=stretched)
     if image.dtype == np.uint16:
-        image = np.rint(image * (WHITE / white)).astype(np.uint16)
+        image = np.rint(image * (WHITE / (white or WHITE))).astype(np.uint16)
     if image.dtype != dtype:
         image = image.astype(np.uint16) * np.uint16(257) if dtype == np.uint16 else to_unit_range(image)
-    return Pair(image, nearest_known(label, where), where)
+    return Pair(image, nearest_known(label, where, spacing), where)

@@ -7,6 +7,7 @@ from typing import Any
 
 import tifffile
 
+_INCH = 25.4
 _MILLIMETRES = {
     "m": 1e3,
     "meter": 1e3,
@@ -20,8 +21,8 @@ _MILLIMETRES = {
     "micrometer": 1e-3,
     "nm": 1e-6,
     "nanometer": 1e-6,
-    "in": 25.4,
-    "inch": 25.4,
+    "in": _INCH,
+    "inch": _INCH,
 }
 
 
@@ -67,7 +68,8 @@ def _ome_lengths(text: str) -> dict[str, float]:
 
 
 def _imagej_lengths(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> dict[str, float]:
-    # ImageJ leaves out a distance of slices of 1, and units of rows and slices that are those of columns.
+    # ImageJ leaves out a distance of slices of 1, and units of rows and slices that are those of columns. Of a photograph
+    # with dots per inch it says inches.
     sizes = {
         "X": _pixel_size(page, "XResolution"),
         "Y": _pixel_size(page, "YResolution"),
@@ -77,7 +79,7 @@ def _imagej_lengths(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> dic
     for axis, size in sizes.items():
         written = str(metadata.get(f"{axis.lower()}unit", metadata.get("unit", "")))
         unit = millimetres(written.replace(r"\u00B5", "\N{MICRO SIGN}"))
-        if unit is not None and 0 < size < float("inf"):
+        if unit is not None and unit != _INCH and 0 < size < float("inf"):
             lengths[axis] = size * unit
     return lengths
 

@@ -2,7 +2,7 @@
 
 import logging
 import pathlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +11,33 @@ import PIL.ImageOps
 
 from train.datasets.errors import DatasetError, listed, one_line
 
+JPEG_REMEDY = "JPEG alters values: save masks as PNG"
+
 _LOG = logging.getLogger(__name__)
 
 
-def read_picture(path: pathlib.Path, *, mask: bool) -> npt.NDArray[Any]:
+class Stored(NamedTuple):
+    """What a file holds, before its palette is taken for colours or for classes.
+
+    Attributes:
+        values: `[*shape, channels]`, the numbers of the file; one channel of places where there is a palette.
+        palette: `[colours, 3]`, for places up to its last, beyond which all is black; None where there is none.
+        transparent: Whether a TIFF file has a transparency, which was dropped.
+    """
+
+    values: npt.NDArray[Any]
+    palette: npt.NDArray[np.uint8] | None = None
+    transparent: bool = False
+
+
+def read_picture(path: pathlib.Path) -> Stored:
     """Reads a file with Pillow.
 
     Args:
         path: The file.
-        mask: Whether a palette is read as class numbers, else as colours.
 
     Returns:
-        `[rows, columns, channels]`, one channel or three, with the numbers of the file.
+        Of `[rows, columns, channels]`, one channel or three.
 
     Raises:
         DatasetError: If it cannot be read, holds several pictures, or is a 16-bit colour PNG.
@@ -34,12 +49,16 @@ def read_picture(path: pathlib.Path, *, mask: bool) -> npt.NDArray[Any]:
             raise DatasetError(f"{path}: is a 16-bit colour PNG, of which 8 bits would be read; save it as TIFF")
         upright = PIL.ImageOps.exif_transpose(picture)
         if upright.mode not in ("P", "PA"):
-            return samples(upright)
+            return Stored(samples(upright))
         palette = np.asarray(upright.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        stored = Stored(samples(upright), palette)
         # GIF has no other way to hold grey values, and its writers number those that a picture uses anew.
-        if not mask or (picture.format == "GIF" and _is_grey(palette)):
-            return of_palette(samples(upright), palette)
-        return classes_of_palette(samples(upright), palette, path)
+        return Stored(shown(stored)) if picture.format == "GIF" and _is_grey(palette) else stored
+
+
+def is_jpeg(path: pathlib.Path) -> bool:
+    """Whether a file is named as JPEG files are."""
+    return path.name.lower().endswith((".jpg", ".jpeg"))
 
 
 def samples(picture: PIL.Image.Image) -> npt.NDArray[Any]:
@@ -63,48 +82,55 @@ def samples(picture: PIL.Image.Image) -> npt.NDArray[Any]:
     return values if values.ndim == 3 else values[..., None]
 
 
-def of_palette(places: npt.NDArray[Any], palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The colours that places in a palette stand for.
+def painted(stored: Stored) -> npt.NDArray[np.uint8]:
+    """The colours of a file with a palette, `[*shape, 3]`."""
+    assert stored.palette is not None
+    missing = int(stored.values.max()) + 1 - len(stored.palette)
+    return np.pad(stored.palette, ((0, max(missing, 0)), (0, 0)))[stored.values[..., 0]]
 
-    Args:
-        places: `[*shape, 1]`.
-        palette: `[colours, 3]`; places beyond it are black.
+
+def shown(stored: Stored) -> npt.NDArray[Any]:
+    """What a file shows: its numbers, or the colours of its palette.
 
     Returns:
-        `[*shape, 3]`, or `[*shape, 1]` where all colours that occur are grey.
+        `[*shape, channels]`; one channel where all colours of a palette that occur are grey.
     """
-    missing = int(places.max()) + 1 - len(palette)
-    colours = np.pad(palette, ((0, max(missing, 0)), (0, 0)))[places[..., 0]]
+    if stored.palette is None:
+        return stored.values
+    colours = painted(stored)
     return colours[..., :1] if _is_grey(colours) else colours
 
 
-def classes_of_palette(
-    places: npt.NDArray[Any], palette: npt.NDArray[np.uint8], path: pathlib.Path
-) -> npt.NDArray[Any]:
-    """Takes places in a palette as class numbers; says so where the colours, all grey, could have been meant.
+def places(stored: Stored, path: pathlib.Path) -> npt.NDArray[Any]:
+    """The numbers of a mask, which are places where there is a palette, whatever its colours; logs `doubt`."""
+    for said in doubt(stored, path):
+        _LOG.warning("%s", said)
+    return stored.values
+
+
+def doubt(stored: Stored, path: pathlib.Path) -> tuple[str, ...]:
+    """What is to be said of a mask whose places in a palette are read as its classes.
 
     Args:
-        places: `[*shape, 1]`.
-        palette: `[colours, 3]`.
-        path: The file, for the warning.
+        stored: What the file holds.
+        path: The file.
 
     Returns:
-        The places.
+        A sentence where the colours that occur are all grey and could have been meant; else none.
     """
-    used = np.unique(places)
-    colours = of_palette(used[:, None], palette)
-    if colours.shape[-1] == 1:
-        greys = colours[:, 0]
-        binary = np.isin(greys, (0, 255)).all()
-        if not np.array_equal(greys // 255 if binary else greys, used) and not np.array_equal(greys, used):
-            _LOG.warning(
-                "%s: has a palette of greys alone, %s, and is read as their places in it, %s; if the greys are the "
-                "classes, save it as a grey PNG",
-                path,
-                listed(greys.tolist()),
-                listed(used.tolist()),
-            )
-    return places
+    if stored.palette is None:
+        return ()
+    used = np.unique(stored.values)
+    colours = painted(Stored(used[:, None], stored.palette))
+    greys = colours[:, 0]
+    binary = np.isin(greys, (0, 255)).all()
+    same = np.array_equal(greys, used) or (binary and np.array_equal(greys // 255, used))
+    if same or not _is_grey(colours):
+        return ()
+    return (
+        f"{path}: has a palette of greys alone, {listed(greys.tolist())}, and is read as their places in it, "
+        f"{listed(used.tolist())}; if the greys are the classes, save it as a grey PNG",
+    )
 
 
 def _is_grey(colours: npt.NDArray[np.uint8]) -> bool:

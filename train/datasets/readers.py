@@ -2,19 +2,21 @@
 
 Rules that hold for every data set:
 
-- 8- and 16-bit images keep their values. Any other type is kept where it lies in 0..1 already and stretched from its
-  own least and greatest value to 0..1 elsewhere, as float32.
-- Transparency is dropped, not blended: the colours under it are what was measured. RGBA becomes RGB. CMYK and other
+- 8- and 16-bit images keep their values. Any other type is kept where it lies in 0..1 already, and so do those of all
+  images of a set; elsewhere it is stretched from its own least and greatest value to 0..1, as float32.
+- Transparency is dropped, not blended: the colours under it are what was measured. RGBA becomes RGB. Further samples of
+  TIFF that are not called transparency are channels, which masks have none of. CMYK and other
   colour spaces become RGB, palettes too (grey where all colours that occur are grey).
-- A mask's palette is there to look at: the place of a colour in it is the class, whatever the colours are. A warning
-  says so where they are all grey and differ from their places. GIF has no grey but by a palette, and its writers number
+- A mask's palette is there to look at: the place of a colour in it is the class, whatever the colours are, unless a
+  table of classes names them, see `train.datasets.masks`. A warning says so where they are all grey and differ from
+  their places. GIF has no grey but by a palette, and its writers number
   anew the colours that a picture uses: a palette wholly of greys is read there as those greys, and class numbers with
   colours are better kept in another format. A colour mask is refused, unless its three channels are equal.
 - JPEG and TIFF orientation tags are obeyed, and a TIFF whose 0 is white is turned round so that 0 is black, at every
   depth, in masks and images alike.
 - The pages of a TIFF are a volume `[pages, rows, columns]`, with channels where the file says so; its own names of the
   axes are believed, and a time series is refused. Thumbnails are passed over.
-- NIfTI axes stay in the order of the file; a fourth axis of an image is its channels.
+- NIfTI axes stay in the order of the file; a fourth axis of an image is its channels, unless it is time.
 """
 
 import pathlib
@@ -25,8 +27,9 @@ import numpy.typing as npt
 
 from train.datasets import nifti
 from train.datasets.errors import DatasetError, listed, size
-from train.datasets.nifti import is_nifti, nifti_spacing, read_nifti
-from train.datasets.pictures import read_picture
+from train.datasets.intensities import image_numbers
+from train.datasets.nifti import is_nifti, nifti_affine, nifti_spacing, read_nifti
+from train.datasets.pictures import Stored, places, read_picture, shown
 from train.datasets.tiff import is_tiff, read_tiff, tiff_spacing
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif")
@@ -36,6 +39,21 @@ SUFFIXES = (*NIFTI_SUFFIXES, *PICTURE_SUFFIXES)
 _GREATEST = 2.0**53  # class number in a file of floats
 _AFFINE_TOLERANCE_MM = 1e-3
 _SPACING_TOLERANCE = 1e-3  # relative: TIFF keeps lengths as fractions
+
+
+def read_stored(path: pathlib.Path, *, mask: bool) -> Stored:
+    """Reads what a file holds, of any format.
+
+    Args:
+        path: The file.
+        mask: Whether it holds classes, and so no channels but those of a colour.
+
+    Raises:
+        DatasetError: If it cannot be read, is a time series or an animation, or a 16-bit colour PNG.
+    """
+    if is_nifti(path):
+        return Stored(read_nifti(path))
+    return read_tiff(path, mask=mask) if is_tiff(path) else read_picture(path)
 
 
 def stem(path: pathlib.Path) -> str:
@@ -53,31 +71,21 @@ def stem(path: pathlib.Path) -> str:
     return path.name
 
 
-def read_image(path: pathlib.Path) -> npt.NDArray[np.uint8 | np.uint16 | np.float32]:
+def read_image(path: pathlib.Path, *, stretched: bool | None = None) -> npt.NDArray[np.uint8 | np.uint16 | np.float32]:
     """Reads one image.
 
     Args:
         path: The file.
+        stretched: As in `image_numbers`.
 
     Returns:
         `[*shape, channels]`, uint8 or uint16 with their full range, or float32 from 0 to 1.
 
     Raises:
         DatasetError: If it cannot be read, is a time series or an animation, has values that are not finite, or is a
-            16-bit colour PNG, which Pillow would cut to 8 bits.
+            16-bit colour PNG, which Pillow would cut to 8 bits; as `image_numbers`.
     """
-    return _image_of(path, _numbers(path, mask=False))
-
-
-def _image_of(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.uint8 | np.uint16 | np.float32]:
-    if values.dtype in (np.uint8, np.uint16):
-        return values
-    low, high = (float(limit) for limit in (values.min(), values.max()))
-    if not np.isfinite([low, high]).all():
-        raise DatasetError(f"{path}: holds values that are not finite; replace them")
-    if low < 0.0 or high > 1.0:
-        values = (values.astype(np.float64) - low) / (high - low or 1.0)
-    return values.astype(np.float32)
+    return image_numbers(path, shown(read_stored(path, mask=False)), stretched=stretched)
 
 
 def read_mask(path: pathlib.Path) -> npt.NDArray[np.int64]:
@@ -93,10 +101,22 @@ def read_mask(path: pathlib.Path) -> npt.NDArray[np.int64]:
         DatasetError: If it cannot be read, is a time series or an animation, or holds channels, colours, or numbers
             with a fraction.
     """
-    return _mask_of(path, _numbers(path, mask=True))
+    return class_numbers(path, places(read_stored(path, mask=True), path))
 
 
-def _mask_of(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+def class_numbers(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Takes what a file holds for the numbers of classes.
+
+    Args:
+        path: The file, for errors.
+        values: `[*shape, channels]`.
+
+    Returns:
+        `[*shape]`.
+
+    Raises:
+        DatasetError: If they are channels, colours, or numbers with a fraction.
+    """
     if values.shape[-1] == 3 and not is_nifti(path):
         if (values != values[..., :1]).any():
             colours = np.unique(values.reshape(-1, values.shape[-1]), axis=0)
@@ -115,38 +135,6 @@ def _mask_of(path: pathlib.Path, values: npt.NDArray[Any]) -> npt.NDArray[np.int
     ):
         raise DatasetError(f"{path}: class numbers must be whole, got {listed(np.unique(values).tolist())}")
     return values.astype(np.int64)
-
-
-def read_colour_mask(path: pathlib.Path) -> npt.NDArray[np.uint8]:
-    """Reads one mask as the colours that it is drawn in, for a table of what they stand for.
-
-    Args:
-        path: The file, RGB, with or without transparency, with a palette, or grey.
-
-    Returns:
-        `[*shape, 3]`, red, green and blue.
-
-    Raises:
-        DatasetError: If it cannot be read, or has no colours of 8 bits.
-    """
-    values = _numbers(path, mask=False)
-    if values.dtype != np.uint8 or values.shape[-1] not in (1, 3):
-        raise DatasetError(
-            f"{path}: must hold 8-bit colours, got {values.dtype} with {values.shape[-1]} channels; save it as RGB PNG"
-        )
-    return np.broadcast_to(values, (*values.shape[:-1], 3)).copy()
-
-
-def is_coloured(path: pathlib.Path) -> bool:
-    """Whether a mask is a picture of three channels, and not of one or with a palette.
-
-    Args:
-        path: The file.
-
-    Raises:
-        DatasetError: If it cannot be read.
-    """
-    return not is_nifti(path) and _numbers(path, mask=True).shape[-1] == 3
 
 
 def read_spacing(path: pathlib.Path) -> tuple[float, ...] | None:
@@ -181,31 +169,15 @@ def read_pair(
         `read_image` and `read_mask` of the two.
 
     Raises:
-        DatasetError: If one cannot be read, or they differ in size, in the distance of their pixels where both say it
-            or, both NIfTI, in where their voxels lie.
+        DatasetError: If one cannot be read, if one alone is NIfTI, or if they differ in size, in the distance of their
+            pixels where both say it or, both NIfTI, in where their voxels lie.
     """
-    volumes = is_nifti(image_path) and is_nifti(mask_path)
-    if volumes:
-        (voxels, affine), (classes, other) = read_nifti(image_path), read_nifti(mask_path)
-        image, mask = _image_of(image_path, voxels), _mask_of(mask_path, classes)
-    else:
-        image, mask = read_image(image_path), read_mask(mask_path)
-    check_sizes(image_path, image, mask_path, mask)
-    if volumes and not np.allclose(affine, other, rtol=0.0, atol=_AFFINE_TOLERANCE_MM):
-        raise DatasetError(
-            f"{mask_path}: its affine differs from that of its image {image_path}; resample it to the image"
-        )
-    spacing, other_spacing = read_spacing(image_path), read_spacing(mask_path)
-    if spacing and other_spacing and not np.allclose(spacing, other_spacing, rtol=_SPACING_TOLERANCE, atol=0.0):
-        there, here = (size([f"{length:g}" for length in lengths]) for lengths in (spacing, other_spacing))
-        raise DatasetError(
-            f"{mask_path}: its pixels are {here} mm apart, those of its image {image_path} {there} mm; resample it to "
-            "the image, or correct its header"
-        )
+    image, mask = read_image(image_path), read_mask(mask_path)
+    check_pair(image_path, image, mask_path, mask)
     return image, mask
 
 
-def check_sizes(
+def check_pair(
     image_path: pathlib.Path, image: npt.NDArray[Any], mask_path: pathlib.Path, mask: npt.NDArray[Any]
 ) -> None:
     """Refuses a mask that was not drawn on its image.
@@ -217,36 +189,31 @@ def check_sizes(
         mask: `[*shape]`.
 
     Raises:
-        DatasetError: If their shapes differ.
+        DatasetError: As `read_pair`.
     """
+    if is_nifti(image_path) != is_nifti(mask_path):
+        raise DatasetError(
+            f"{mask_path}: has the axes of its image {image_path} in another order, for one is NIfTI and the other is not; "
+            "save both in one format"
+        )
     if image.shape[:-1] != mask.shape:
         raise DatasetError(
             f"{mask_path}: is {size(mask.shape)}, but its image {image_path} is {size(image.shape[:-1])}; "
             "draw the mask on the image's own pixels"
         )
-
-
-def full_scale(dtype: npt.DTypeLike) -> int:
-    """What stands for 1 in images of a type: its greatest number, or 1 for floats.
-
-    Args:
-        dtype: uint8, uint16 or float32, as `read_image` returns them.
-    """
-    kind = np.dtype(dtype)
-    return int(np.iinfo(kind).max) if np.issubdtype(kind, np.integer) else 1
-
-
-def to_unit_range(
-    image: npt.NDArray[np.uint8 | np.uint16 | np.float32], *, white: int | None = None
-) -> npt.NDArray[np.float32]:
-    """An image as `read_image` returns it, as float32 from 0 to 1.
-
-    Args:
-        image: `[*shape, channels]`.
-        white: What stands for 1 in 16 bits; None for their greatest number.
-    """
-    scale = white if white and image.dtype == np.uint16 else full_scale(image.dtype)
-    return np.asarray(image, np.float32) / np.float32(scale)
+    if is_nifti(image_path) and is_nifti(mask_path):
+        affine, other = nifti_affine(image_path), nifti_affine(mask_path)
+        if not np.allclose(affine, other, rtol=0.0, atol=_AFFINE_TOLERANCE_MM):
+            raise DatasetError(
+                f"{mask_path}: its affine differs from that of its image {image_path}; resample it to the image"
+            )
+    spacing, other_spacing = read_spacing(image_path), read_spacing(mask_path)
+    if spacing and other_spacing and not np.allclose(spacing, other_spacing, rtol=_SPACING_TOLERANCE, atol=0.0):
+        there, here = (size([f"{length:g}" for length in lengths]) for lengths in (spacing, other_spacing))
+        raise DatasetError(
+            f"{mask_path}: its pixels are {here} mm apart, those of its image {image_path} {there} mm; resample it to "
+            "the image, or correct its header"
+        )
 
 
 def describe_values(values: npt.NDArray[np.integer]) -> str:
@@ -259,9 +226,3 @@ def describe_values(values: npt.NDArray[np.integer]) -> str:
         For example "0, 1, 7"; the first few where there are many.
     """
     return listed(np.unique(values).tolist())
-
-
-def _numbers(path: pathlib.Path, *, mask: bool) -> npt.NDArray[Any]:
-    if is_nifti(path):
-        return read_nifti(path)[0]
-    return read_tiff(path, mask=mask) if is_tiff(path) else read_picture(path, mask=mask)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from train.datasets.errors import DatasetError
+from train.datasets.pictures import places, shown
 from train.datasets.tiff import SLICE_AXES, read_tiff
 
 _PAGE_AXES = SLICE_AXES + "TC"  # whatever a program called them
@@ -25,7 +26,8 @@ def read_stack(path: pathlib.Path, *, mask: bool = False) -> npt.NDArray[Any]:
     Raises:
         DatasetError: If it cannot be read, or its pages are not grey and of one size.
     """
-    values = read_tiff(path, mask=mask, page_axes=_PAGE_AXES)
+    stored = read_tiff(path, mask=mask, page_axes=_PAGE_AXES)
+    values = places(stored, path) if mask else shown(stored)
     if values.shape[-1] != 1:
         raise DatasetError(f"{path}: must hold grey pages of one size, got shape {values.shape}")
     return values.reshape(-1, *values.shape[-3:-1])

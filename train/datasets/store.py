@@ -26,10 +26,11 @@ from train.datasets.dataset import WHITE, Example, ImageFacts, facts_of
 from train.datasets.drive import Drive
 from train.datasets.folder import Folder
 from train.datasets.glas import Glas
+from train.datasets.intensities import to_unit_range
 from train.datasets.isbi2012 import Isbi2012
 from train.datasets.massachusetts_roads import MassachusettsRoads
 from train.datasets.mni152 import Mni152, Mni152Volume
-from train.datasets.readers import DatasetError, to_unit_range
+from train.datasets.readers import DatasetError
 from train.datasets.snemi3d import Snemi3d
 
 DATASETS: Mapping[str, type[SegmentationBuilder]] = {
@@ -52,7 +53,9 @@ class SegmentationDataset:
         classes: Number of classes.
         class_names: Name of each class, its number where it has no other.
         class_colours: Of each class, as `#rrggbb`; none where the data set says nothing of them.
-        white: What stands for 1 in the set's files of 16 bits.
+        white: What stands for 1 in the set's files of 16 bits; None where it is known to have none.
+        stretched: Whether files of numbers other than 8 and 16 bits were stretched, see `train.datasets.intensities`; None
+            where it is not known.
         channels: Channels of every image.
         spatial_dims: 2 for images, 3 for volumes.
         names: Name of each example.
@@ -75,7 +78,8 @@ class SegmentationDataset:
         self.classes: int = self.facts["classes"]
         self.class_names: tuple[str, ...] = tuple(self.facts["class_names"] or map(str, range(self.classes)))
         self.class_colours: tuple[str, ...] = tuple(self.facts["class_colours"])
-        self.white: int = self.facts.get("white", WHITE)
+        self.white: int | None = self.facts.get("white", WHITE)
+        self.stretched: bool | None = self.facts.get("stretched")
         self.channels: int = self.facts["channels"]
         self.spatial_dims: int = self.facts["spatial_dims"]
         self.names: tuple[str, ...] = tuple(self.facts["names"])

@@ -18,7 +18,7 @@ import tifffile
 
 from train.datasets.errors import DatasetError, listed, one_line, size
 from train.datasets.lengths import tiff_lengths
-from train.datasets.pictures import classes_of_palette, of_palette, samples
+from train.datasets.pictures import Stored, samples
 
 SLICE_AXES = "ZQI"
 """What the axis of pages may be called: Z, or nothing in particular."""
@@ -38,17 +38,17 @@ def is_tiff(path: pathlib.Path) -> bool:
         return False
 
 
-def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) -> npt.NDArray[Any]:
+def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) -> Stored:
     """Reads a picture, or the pages of a file as a volume.
 
     Args:
         path: The file.
-        mask: Whether a palette is read as class numbers, else as colours.
+        mask: Whether it holds classes, and all channels but those of a colour count for nothing.
         page_axes: Letters of the axis that pages may lie along.
 
     Returns:
-        `[rows, columns, channels]` or, of several pages, `[pages, rows, columns, channels]`, with the numbers of the
-        file; those of a file whose 0 is white are turned round, so that 0 is black.
+        Of `[rows, columns, channels]` or, of several pages, `[pages, rows, columns, channels]`; the numbers of a file
+        whose 0 is white are turned round, so that 0 is black.
 
     Raises:
         DatasetError: If it cannot be read, or holds something else: a time series, pages of several sizes.
@@ -57,13 +57,16 @@ def read_tiff(path: pathlib.Path, *, mask: bool, page_axes: str = SLICE_AXES) ->
         series = _only_series(path, file)
         leading = _leading(path, series, page_axes)
         page, values = series.keyframe, _stored(path, series, mask=mask)
+        palette = None
         if page.photometric == _PALETTE:
-            palette = (np.asarray(page.colormap) >> 8).astype(np.uint8).T
-            values = classes_of_palette(values, palette, path) if mask else of_palette(values, palette)
+            if page.colormap is None or values.dtype not in (np.uint8, np.uint16):
+                raise ValueError("its palette is missing or damaged")
+            palette = (page.colormap.reshape(3, -1) >> 8).astype(np.uint8).T
     values = values.reshape(*leading.values(), *values.shape[-3:])
     if "C" in leading and "C" not in page_axes:
         values = np.moveaxis(values[..., 0], list(leading).index("C"), -1)
-    return values.astype(values.dtype.newbyteorder("="), copy=False)
+    transparent = not all(_measured(page))
+    return Stored(values.astype(values.dtype.newbyteorder("="), copy=False), palette, transparent)
 
 
 def tiff_spacing(path: pathlib.Path) -> tuple[float, ...] | None:
@@ -155,26 +158,30 @@ def _stored(path: pathlib.Path, series: tifffile.TiffPageSeries, *, mask: bool) 
     # `[..., rows, columns, channels]`, upright, without transparency, and black at 0.
     page = series.keyframe
     if not _is_plain(page):
-        return _stored_by_pillow(path, series)
+        return _stored_by_pillow(path, series, mask=mask)
     try:
         values = series.asarray()
     except (ValueError, NotImplementedError, ImportError) as error:
         if "imagecodecs" not in str(error) and not isinstance(error, ImportError):
             raise
-        return _stored_by_pillow(path, series)
+        return _stored_by_pillow(path, series, mask=mask)
     values = np.moveaxis(values, series.axes.index("S"), -1) if "S" in series.axes else values[..., None]
     colours = 3 if page.photometric == _RGB else 1
-    measured = colours == 1 and not mask  # of a grey picture further samples that are not called transparency
-    kept = [measured and kind == _UNSPECIFIED for kind in page.extrasamples]
+    kept = [measured and not mask for measured in _measured(page)]
     if not all(kept):
         values = values[..., [*range(colours), *(colours + np.flatnonzero(kept))]]
     return _black_at_zero(_upright(values, _orientation(page)), page)
 
 
-def _stored_by_pillow(path: pathlib.Path, series: tifffile.TiffPageSeries) -> npt.NDArray[Any]:
+def _measured(page: tifffile.TiffPage) -> list[bool]:
+    # Of the samples beyond grey or colours, which are not called transparency.
+    return [kind == _UNSPECIFIED for kind in page.extrasamples]
+
+
+def _stored_by_pillow(path: pathlib.Path, series: tifffile.TiffPageSeries, *, mask: bool) -> npt.NDArray[Any]:
     page, pages = series.keyframe, []
     try:
-        if _pillow_errs_on(page):
+        if _pillow_errs_on(page) or (any(_measured(page)) and not mask):
             raise PIL.UnidentifiedImageError
         # Pillow maps a named file into memory, and mixes up the pixels of one that is stored turned.
         with path.open("rb") as file, PIL.Image.open(file) as picture:

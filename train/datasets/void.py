@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from train.datasets.classes import NamedClass, numbers_of
+from train.datasets.classes import NamedClass, numbers_of, read_number
 from train.datasets.errors import DatasetError
 
 _INVERTED = "not:"
@@ -26,12 +26,13 @@ def read_ignored(words: Sequence[str], table: Sequence[NamedClass], root: pathli
     """Reads the words of `data.ignore`.
 
     Args:
-        words: Each a number, the name of a class, or the name of a folder, with `not:` before it or without.
+        words: Each a number, a colour as `#rrggbb`, the name of a class, or the name of a folder, with `not:` before it or
+            without.
         table: The classes that have names.
         root: Folder that the folders of masks lie in.
 
     Returns:
-        What they stand for; a number of the table stands for its colour, too.
+        What they stand for; a number of the table stands for its colour, too, and a colour for its number.
 
     Raises:
         DatasetError: If there is no such class or folder.
@@ -41,9 +42,9 @@ def read_ignored(words: Sequence[str], table: Sequence[NamedClass], root: pathli
     of_names = {entry.name: numbers_of(entry) for entry in table}
     for word in words:
         folder = word.removeprefix(_INVERTED)
-        if word.isdecimal():
-            numbers.add(int(word))
-            numbers |= {number for of_class in of_names.values() if int(word) in of_class for number in of_class}
+        number = read_number(word)
+        if number is not None:
+            numbers |= {number}.union(*(of_class for of_class in of_names.values() if number in of_class))
         elif word in of_names:
             numbers |= of_names[word]
         elif (root / folder).is_dir():
@@ -51,6 +52,7 @@ def read_ignored(words: Sequence[str], table: Sequence[NamedClass], root: pathli
         else:
             classes = f", classes ({', '.join(of_names)})" if of_names else ""
             raise DatasetError(
-                f"data.ignore must name numbers of the masks{classes} or folders in {root}, got {word!r}"
+                f"data.ignore must name numbers or colours (#rrggbb) of the masks{classes} or folders in {root}, got "
+                f"{word!r}"
             )
     return Ignored(frozenset(numbers), folders)

@@ -19,7 +19,8 @@ class DataFacts(NamedTuple):
         spatial_dims: 2 for images, 3 for volumes.
         class_names: name of each class.
         class_colours: of each class, as `#rrggbb`; none where the data set says nothing of them.
-        white: what stands for 1 in files of 16 bits.
+        white: what stands for 1 in files of 16 bits; None where there were none.
+        stretched: whether files of other numbers than 8 and 16 bits were stretched to 0..1; None where it is not known.
     """
 
     checksum: int
@@ -29,7 +30,8 @@ class DataFacts(NamedTuple):
     spatial_dims: int
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
-    white: int
+    white: int | None
+    stretched: bool | None
 
     @classmethod
     def of(cls, dataset: Dataset, statistics: ChannelStatistics) -> "DataFacts":
@@ -43,6 +45,7 @@ class DataFacts(NamedTuple):
             class_names=tuple(dataset.class_names),
             class_colours=tuple(dataset.class_colours),
             white=dataset.white,
+            stretched=dataset.stretched,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -69,5 +72,6 @@ class DataFacts(NamedTuple):
             spatial_dims=spatial_dims,
             class_names=tuple(values.get("class_names") or map(str, range(classes))),
             class_colours=tuple(values.get("class_colours", ())),
-            white=int(values.get("white", WHITE)),
+            white=values.get("white", WHITE),
+            stretched=values.get("stretched"),
         )

@@ -83,7 +83,7 @@ def draw_panels(
 
     Args:
         rows: the images. Their gradients have one logarithmic scale, whose upper end is the 99.5th percentile.
-        class_names: of all classes; a legend says which colour is which of more than two.
+        class_names: of all classes; a legend says which colour is which, of two classes if they are the user's own.
         colours: of all classes, as `#rrggbb`, if they are the user's own.
         title: above the rows.
 
@@ -92,12 +92,14 @@ def draw_panels(
     """
     if not rows:
         raise ValueError("rows must hold one image at least, got none")
-    palette = class_colours(len(class_names), colours)
-    views = [_view(row, len(class_names)) for row in rows]
-    legend = _legend(class_names, palette, unknown=any(not view.where.all() for view in views))
-    columns = 4 if len(class_names) == 2 else 6
+    classes = len(class_names)
+    coloured = classes > 2 or bool(colours)
+    palette = class_colours(classes, colours) if coloured else np.array([[0] * 3, [255] * 3], np.uint8)
+    views = [_view(row, classes) for row in rows]
+    legend = _legend(class_names, palette if coloured else None, unknown=any(not view.where.all() for view in views))
+    columns = 6 if coloured else 4
     figure, panels = _panels(views, lines=-(-len(legend) // columns), title=title)
-    predicted = "probability" if len(class_names) == 2 else "predicted class"
+    predicted = "probability" if classes == 2 else "predicted class"
     for axes, heading in zip(panels[0], ("image", "label", predicted, "", "gradient of the loss"), strict=True):
         axes.set_title(heading)
     top = _greatest([view.gradient for view in views])
@@ -210,8 +212,7 @@ def _greatest(sizes: Sequence[npt.NDArray[np.float64]]) -> float:
 
 
 def _label_picture(view: _View, palette: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    colours = palette / 255 if len(palette) > 2 else np.array([[0.0] * 3, [1.0] * 3])
-    picture = colours[view.label]
+    picture = palette[view.label] / 255
     picture[~view.where] = to_rgb(UNKNOWN)
     return picture
 
@@ -222,7 +223,7 @@ def _probability_picture(view: _View, palette: npt.NDArray[np.uint8]) -> npt.NDA
     return palette[view.predicted] / 255 * view.probability.max(axis=-1, keepdims=True)
 
 
-def _legend(class_names: Sequence[str], palette: npt.NDArray[np.uint8], *, unknown: bool) -> list[Patch]:
+def _legend(class_names: Sequence[str], palette: npt.NDArray[np.uint8] | None, *, unknown: bool) -> list[Patch]:
     first = _shortened(class_names[0], _LONGEST_NAME)
     if len(class_names) == 2:
         entries = [
@@ -238,7 +239,7 @@ def _legend(class_names: Sequence[str], palette: npt.NDArray[np.uint8], *, unkno
         ]
     if unknown:
         entries.append((UNKNOWN, "not known"))
-    if len(class_names) > 2:
+    if palette is not None:
         names = [_shortened(name, _LONGEST_NAME) for name in class_names]
         entries += zip(map(to_hex, palette / 255), names, strict=True)
     return [Patch(facecolor=colour, edgecolor="black", linewidth=0.5, label=label) for colour, label in entries]

@@ -77,7 +77,8 @@ def test_a_table_of_folds(tmp_path):
         ("a.json", [{"train": ["a"], "held": ["b"]}], "got KeyError: 'held'"),
         ("a.json", [{"train": ["a", "b"], "val": []}], "names no image to test in fold 0"),
         ("a.csv", "name,fold\na,0\nb,2\n", "folds must be 0, 1, ... without a gap, got 0, 2"),
-        ("a.csv", "image,fold\na,0\n", "got KeyError: 'name'"),
+        ("a.csv", "name,fold\na,0\na.png,1\n", "got ValueError: names the fold of 'a' twice, '0' and '1'"),
+        ("a.csv", "image,fold\na,0\n", "got ValueError: must have the columns name and part or fold"),
     ],
 )
 def test_files_of_another_form(name, content, message, tmp_path):

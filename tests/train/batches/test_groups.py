@@ -29,12 +29,14 @@ def test_groups_of_a_table(tmp_path):
         ("([", "data.groups must be a regular expression or a CSV file, got '([': "),
         ("absent.csv", "data.groups absent.csv cannot be read (No such file or directory)"),
         ("few.csv", "few.csv names no group of the image '01R'; it names '1R', which no image is called"),
+        ("two.csv", "two.csv names the group of '01L' twice, '1' and '2'"),
         ("other.csv", "other.csv must have the columns name and group"),
     ],
 )
 def test_images_without_a_group(groups, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "few.csv").write_text("name,group\n01L,1\n1R,1\n")
+    (tmp_path / "two.csv").write_text("name,group\n01L,1\n01L.png,2\n")
     (tmp_path / "other.csv").write_text("image,patient\n01L,1\n")
     with pytest.raises(ValueError) as raised:
         read_groups(groups, EYES)

@@ -9,10 +9,13 @@ from train.datasets import DatasetError
 from train.datasets.classes import (
     NamedClass,
     colour_numbers,
+    leave_out,
     nearest_known,
     numbering_of,
     numbers_of,
     read_class_table,
+    read_number,
+    written,
 )
 
 STREET = [NamedClass("sky", 0, "#808080"), NamedClass("road", 3, "#804080"), NamedClass("pole", 7, "#c0c080")]
@@ -51,6 +54,32 @@ def test_numbers_alone_and_colours_alone(tmp_path):
     ]
 
 
+def test_notepad_begins_a_file_with_a_mark(tmp_path):
+    assert table(tmp_path / "classes.json", "\ufeff" + json.dumps({"none": 0, "vein": 1})) == [
+        NamedClass("none", 0, ""),
+        NamedClass("vein", 1, ""),
+    ]
+
+
+def test_beside_colours_what_is_0_is_black(tmp_path):
+    def colours(content):
+        return [entry.colour for entry in table(tmp_path / "classes.json", content)]
+
+    assert colours({"none": 0, "artery": {"value": 1, "colour": "#ff0000"}, "unsure": 3}) == ["#000000", "#ff0000", ""]
+    assert colours({"none": 0, "black": {"value": 1, "colour": "#000000"}}) == ["", "#000000"]
+    assert colours({"one": 1, "artery": {"value": 2, "colour": "#ff0000"}}) == ["", "#ff0000"]
+    assert colours({"none": 0, "artery": 1}) == ["", ""]
+
+
+def test_numbers_as_they_are_typed():
+    black = int(colour_numbers(np.zeros((1, 3), np.uint8))[0])
+    for number, word in ((7, "7"), (-1, "-1"), (black, "#000000"), (black + 0xAB, "#0000ab")):
+        assert written(number) == word and read_number(word) == number
+    assert read_number("#0000AB") == black + 0xAB
+    assert [read_number(word) for word in ("", "-", "1.5", "#12345", "vein")] == [None] * 5
+    assert [leave_out(number) for number in (-1, black)] == ["--data.ignore -1", "--data.ignore '#000000'"]
+
+
 def test_values_and_colours_stand_for_classes_in_the_order_of_the_table():
     numbering = numbering_of(STREET, frozenset({255}))
     label, where = numbering.label(np.array([[7, 3], [255, 0]]))
@@ -77,6 +106,18 @@ def test_values_and_colours_stand_for_classes_in_the_order_of_the_table():
         ("classes.csv", "name,value\na,0\na,1\n", "names the name a twice"),
         ("classes.csv", "class,value\na,0\n", "is no table of classes"),
         ("classes.json", {"a": 0}, "must name 2 to 256 classes, got 1"),
+        (
+            "classes.json",
+            {"a": {"value": "0"}, "b": 1},
+            "the value of 'a' must be a whole number below 16777216, got '0'",
+        ),
+        ("classes.json", {"a": 0, "b": True}, "the value of 'b' must be a whole number below 16777216, got True"),
+        ("classes.json", {"a": 0.5, "b": 1}, "the value of 'a' must be a whole number below 16777216, got 0.5"),
+        (
+            "classes.json",
+            {"a": 1 << 24, "b": 1},
+            "the value of 'a' must be a whole number below 16777216, got 16777216",
+        ),
     ],
 )
 def test_tables_that_say_nothing(name, content, message, tmp_path):
@@ -91,3 +132,8 @@ def test_what_is_not_known_gets_the_nearest_class():
     np.testing.assert_array_equal(nearest_known(label, where)[0, [0, 1, 3, 4]], [1, 1, 2, 2])
     np.testing.assert_array_equal(nearest_known(label, where | True), label)
     np.testing.assert_array_equal(nearest_known(label, where & False), label)
+    # Rows are far apart, so that the nearest lies in the same one.
+    known = np.array([[True, False, False], [False, False, True]])
+    classes = np.array([[1, 0, 0], [0, 0, 3]], np.uint8)
+    assert nearest_known(classes, known)[0].tolist() == [1, 1, 3]
+    assert nearest_known(classes, known, (3.0, 0.5))[0].tolist() == [1, 1, 1]

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from tests.train.datasets.tree import BINARY, RNG, THREE, Tree, grey, rgb
-from train.datasets import DatasetError, folder, typical_spacing
+from train.datasets import DatasetError, survey, typical_spacing
 
 
 @pytest.fixture
@@ -57,6 +57,19 @@ def test_transparency_is_dropped(tree):
     dataset = tree.open()
     assert dataset.channels == 3
     np.testing.assert_array_equal(dataset[0].image, dataset[1].image)
+
+
+def test_what_is_called_transparency_is_told_once_for_it_may_be_a_channel(tree, caplog):
+    for name in "ab":
+        # As tifffile writes four channels unless it is told otherwise.
+        tifffile.imwrite(tree.root / "images" / f"{name}.tif", RNG.integers(0, 65536, (3, 4, 4), dtype=np.uint16))
+        tree.add(f"masks/{name}.png", BINARY)
+    assert tree.open().channels == 3
+    said = [record.getMessage() for record in caplog.records if "transparency" in record.getMessage()]
+    assert said == [
+        f"{tree.root}/images/a.tif and 1 more: read without the transparency; if it is a channel that was measured, save it "
+        "as an unspecified sample"
+    ]
 
 
 def test_sixteen_bits_are_kept_beside_eight(tree):
@@ -115,6 +128,24 @@ def test_lengths_of_two_units_are_not_compared(tree, caplog):
     assert [facts.spacing for facts in dataset.images] == [None, None]
     assert "images/b.tif does not say how far apart its pixels lie" in caplog.text
     assert typical_spacing(dataset, [0, 1]) is None
+
+
+def test_axes_of_different_directions_are_told(tree, caplog):
+    spaced(tree, "a", (1.0, 1.0, 1.0))
+    spaced(tree, "b", (1.0, 1.0, 1.0))
+    tree.open()
+    assert caplog.text == ""
+    for part in ("images", "masks"):
+        path = tree.root / part / "c.nii.gz"
+        volume = nibabel.load(tree.root / part / "a.nii.gz")
+        turned = np.array([[0, 0, -1, 9], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1]])
+        nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj), turned), path)
+    tree.open()
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{tree.root}/images/a.nii.gz has its axes in the directions RAS, and {tree.root}/images/c.nii.gz in ASL: they are "
+        "read in the order of each file; turn all the same way, as nibabel.as_closest_canonical does"
+    )
 
 
 def test_volumes(tree):
@@ -243,7 +274,7 @@ def test_jpeg_masks_are_told_apart(tree):
 
 
 def test_an_image_too_large_for_one_example(tree, monkeypatch):
-    monkeypatch.setattr(folder, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(survey, "MAX_BYTES", 2**20)
     tree.pair(image=grey(1024, 512), mask=np.resize(BINARY, (1024, 512)))
     assert tree.error() == "mine/images/a.png: takes 3 MiB, more than the 1 MiB of one example; cut it"
 

@@ -11,7 +11,6 @@ import tifffile
 
 from train.datasets.readers import (
     DatasetError,
-    read_colour_mask,
     read_image,
     read_mask,
     read_pair,
@@ -142,26 +141,6 @@ def test_masks_are_the_numbers_in_the_file(tmp_path):
     np.testing.assert_array_equal(read_mask(save_nifti(tmp_path / "g.nii", numbers.astype(np.float32))), numbers)
 
 
-def test_masks_by_colour(tmp_path):
-    colours = np.uint8([[[128, 0, 0], [0, 0, 0], [0, 128, 0]]])
-    volume = np.stack([colours, colours[:, ::-1]])
-    picture = PIL.Image.fromarray(np.uint8([[1, 0, 2]])).convert("P")
-    picture.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
-    picture.save(tmp_path / "palette.png")
-    save(tmp_path / "rgb.png", colours)
-    save(tmp_path / "rgba.png", np.dstack([colours, np.uint8([[0, 9, 255]])]))
-    save(tmp_path / "rgb.tif", colours)
-    for name in ("palette.png", "rgb.png", "rgba.png", "rgb.tif"):
-        np.testing.assert_array_equal(read_colour_mask(tmp_path / name), colours, err_msg=name)
-    tifffile.imwrite(tmp_path / "volume.tif", volume, photometric="rgb")
-    np.testing.assert_array_equal(read_colour_mask(tmp_path / "volume.tif"), volume)
-    np.testing.assert_array_equal(read_colour_mask(save(tmp_path / "grey.png", GREY)), np.dstack([GREY] * 3))
-    with pytest.raises(
-        DatasetError, match=r"deep\.png: must hold 8-bit colours, got uint16 with 1 channels; save it as"
-    ):
-        read_colour_mask(save(tmp_path / "deep.png", DEEP))
-
-
 @pytest.mark.parametrize("suffix", ["png", "tif", "jpg", "bmp", "gif", "nii", "nii.gz"])
 @pytest.mark.parametrize("kept", [0.0, 0.02, 0.5, 0.97])
 def test_truncated_files_are_one_line_that_names_them(tmp_path, suffix, kept):
@@ -273,6 +252,38 @@ def test_volumes_that_lie_elsewhere_are_refused(tmp_path):
     assert read_pair(image, image)[1].shape == (2, 2, 2)
     with pytest.raises(DatasetError, match=r"b\.nii: its affine differs from that of its image .*a\.nii; resample"):
         read_pair(image, mask)
+
+
+def test_nifti_beside_another_format_is_refused_for_its_axes_may_be_turned(tmp_path):
+    values = np.zeros((4, 4), np.uint8)
+    image, mask = save_nifti(tmp_path / "a.nii.gz", values), save(tmp_path / "a.png", values)
+    for one, other in ((image, mask), (mask, image)):
+        with pytest.raises(DatasetError) as raised:
+            read_pair(one, other)
+        assert str(raised.value) == (
+            f"{other}: has the axes of its image {one} in another order, for one is NIfTI and the other is not; save both "
+            "in one format"
+        )
+
+
+@pytest.mark.parametrize(
+    ("unit", "step", "refused"),
+    [("sec", 2.0, True), ("msec", 40.0, True), ("sec", 1.0, False), ("sec", 0.0, False), ("unknown", 2.0, False)],
+)
+def test_a_fourth_axis_that_is_time_is_refused(tmp_path, unit, step, refused):
+    volume = nibabel.Nifti1Image(np.zeros((2, 3, 4, 5), np.uint8), np.eye(4))
+    volume.header.set_xyzt_units("mm", unit)
+    volume.header["pixdim"][4] = step
+    nibabel.save(volume, tmp_path / "a.nii")
+    if not refused:
+        assert read_image(tmp_path / "a.nii").shape == (2, 3, 4, 5)
+        return
+    with pytest.raises(DatasetError) as raised:
+        read_image(tmp_path / "a.nii")
+    assert str(raised.value) == (
+        f"{tmp_path}/a.nii: is a time series of 5 volumes, {step:g} {unit} apart; save each time as a file or, if they are "
+        "channels, without the unit of time in the header"
+    )
 
 
 def test_scales_of_nifti(tmp_path):

@@ -76,7 +76,7 @@ def test_nifti_that_does_not_say(tmp_path):
         (["unit=um"], (1e-3, 2e-4, 2.5e-4)),  # ImageJ leaves a spacing of 1 out
         (["unit=nm", "spacing=40.0"], (4e-5, 2e-7, 2.5e-7)),
         (["unit=mm", "zunit=cm", "spacing=2.0"], (20.0, 0.2, 0.25)),
-        (["unit=inch", "spacing=1.0"], (25.4, 5.08, 6.35)),
+        (["unit=inch", "spacing=1.0"], None),  # of a photograph with dots per inch
         (["unit=pixel", "spacing=2.0"], None),
         (["spacing=2.0"], None),
     ],

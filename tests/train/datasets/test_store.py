@@ -60,7 +60,7 @@ def test_a_second_time_nothing_is_written(source, data):
     assert prepare("folder", data_dir=str(data), source=str(source)) == path
     assert prepare("folder", data_dir=data) == path
     assert stamps(data) == before
-    assert path.parts[-3] == "folder" and path.parts[-1] == "1.2.0"
+    assert path.parts[-3] == "folder" and path.parts[-1] == "1.3.0"
     assert [file.name for file in sorted(path.iterdir()) if "array_record" in file.name] == [
         "folder-part00000.array_record-00000-of-00001"
     ]
@@ -163,10 +163,10 @@ KILLED = """
 import os, sys
 from train.datasets import folder, prepare
 load = folder._load
-def dying(paths, **settings):
+def dying(paths, spacing, **settings):
     if paths.image.stem == "c":
         os._exit(9)
-    return load(paths, **settings)
+    return load(paths, spacing, **settings)
 folder._load = dying
 prepare("folder", data_dir=sys.argv[1], source=sys.argv[2])
 """

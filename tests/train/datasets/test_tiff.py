@@ -78,6 +78,19 @@ def test_compressed_numbers_that_nothing_reads_say_what_to_do(tmp_path):
         read_image(write(tmp_path / "d.tif", DEEP.astype(np.complex64)))
 
 
+def test_measured_channels_that_pillow_drops_are_refused(tmp_path):
+    path = write(
+        tmp_path / "a.tif", np.stack([GREY[0]] * 4, -1), photometric="rgb", extrasamples=[0], compression="zlib"
+    )
+    assert read_image(path).shape == (6, 7, 4)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        file.pages.first.tags["Compression"].overwrite(5)  # LZW, which only the header is read of
+    with pytest.raises(
+        DatasetError, match="holds uint8 of colour space RGB, compressed as LZW; pip install imagecodecs"
+    ):
+        read_image(path)
+
+
 def test_big_endian_numbers_that_pillow_mixes_up_are_refused(tmp_path):
     path = write(tmp_path / "a.tif", np.float32(DEEP), byteorder=">", compression="zlib")
     np.testing.assert_allclose(read_image(path)[..., 0], (DEEP - DEEP.min()) / np.ptp(DEEP.astype(float)), atol=1e-6)
@@ -149,6 +162,10 @@ def test_transparency_is_dropped_and_further_channels_are_kept(tmp_path):
     np.testing.assert_array_equal(read_image(write(tmp_path / "b.tif", colours, planarconfig="contig")), colours)
     planes = np.moveaxis(colours, -1, 0)
     np.testing.assert_array_equal(read_image(write(tmp_path / "c.tif", planes, planarconfig="separate")), colours)
+    path = write(tmp_path / "e.tif", colours, photometric="rgb", extrasamples=["unassalpha", "unspecified"])
+    np.testing.assert_array_equal(read_image(path), colours[..., [0, 1, 2, 4]])
+    path = write(tmp_path / "f.tif", colours, photometric="rgb", extrasamples=["unspecified", "unspecified"])
+    np.testing.assert_array_equal(read_image(path), colours)
     path = write(tmp_path / "d.tif", colours[..., :2], planarconfig="contig", extrasamples=["unassalpha"])
     np.testing.assert_array_equal(read_image(path), colours[..., :1])
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +69,18 @@ def test_a_field_of_view_says_what_is_not_to_be_ignored(tree):
     )
 
 
+def test_a_field_of_view_as_jpeg_has_blurred_edges(tree):
+    round_ = np.uint8(np.hypot(*(np.indices((32, 32)) - 16)) < 12) * 255
+    tree.pair(image=grey(32, 32), mask=np.uint8(np.eye(32) * 255))
+    path = tree.add("view/a.jpg", round_)
+    message = tree.error(ignore=("not:view",))
+    assert message.startswith("mine/view/a.jpg: holds 0, 1, 2, ")
+    assert message.endswith(" values), where 0 is read as outside; JPEG alters values: save masks as PNG")
+    path.unlink()
+    tree.add("view/a.jpg", np.full((32, 32), 255, np.uint8))
+    assert tree.open(ignore=("not:view",))[0].where.all()
+
+
 def test_names_and_values_of_a_table(tree):
     classes(tree, {"none": 0, "artery": 50, "vein": 100, "unsure": 150, "nowhere": 200})
     tree.pair(mask=np.uint8([[0, 50, 100, 150]]))
@@ -95,16 +109,23 @@ def test_colours_of_a_table(tree):
     np.testing.assert_array_equal(dataset[0].label[0, :2], [0, 1])
     np.testing.assert_array_equal(dataset[1].where, [[False, True, True]])
     tree.pair("c", rgb(1, 3), painted + np.uint8(1))
-    message = tree.error()
-    assert message.startswith("mine/masks/c.png: holds #010101, which mine/classes.json does not name")
+    assert tree.error() == (
+        "mine/masks/c.png: holds #010101, which mine/classes.json does not name; add it there, or leave it out with "
+        "`--data.ignore '#010101'`"
+    )
+    painted[0, 2] = 9
+    tree.add("masks/c.png", painted)
+    assert not tree.open(ignore=("void", "#090909"))[2].where[0, 2]
 
 
 @pytest.mark.parametrize(
     ("ignore", "message"),
     [
-        ("void", "data.ignore must name numbers of the masks or folders in mine, got 'void'"),
-        ("not:view", "data.ignore must name numbers of the masks or folders in mine, got 'not:view'"),
-        ("-1", "data.ignore must name numbers of the masks or folders in mine, got '-1'"),
+        ("void", "data.ignore must name numbers or colours (#rrggbb) of the masks or folders in mine, got 'void'"),
+        (
+            "not:view",
+            "data.ignore must name numbers or colours (#rrggbb) of the masks or folders in mine, got 'not:view'",
+        ),
     ],
 )
 def test_what_is_nowhere(ignore, message, tree):
@@ -115,8 +136,9 @@ def test_what_is_nowhere(ignore, message, tree):
 def test_names_of_a_table_are_listed(tree):
     classes(tree, {"none": 0, "vessel": 255})
     tree.pair()
-    assert "numbers of the masks, classes (none, vessel) or folders in mine, got 'vesel'" in tree.error(
-        ignore=("vesel",)
+    assert (
+        "numbers or colours (#rrggbb) of the masks, classes (none, vessel) or folders in mine, got 'vesel'"
+        in tree.error(ignore=("vesel",))
     )
 
 
@@ -124,8 +146,47 @@ def test_a_number_that_the_table_does_not_name(tree):
     classes(tree, {"none": 0, "vessel": 1})
     tree.pair(mask=THREE)
     assert tree.error() == (
-        "mine/masks/a.png: holds 2, which mine/classes.json does not name; add it there, or leave it out with --data.ignore"
+        "mine/masks/a.png: holds 2, which mine/classes.json does not name; add it there, or leave it out with "
+        "`--data.ignore 2`"
     )
+
+
+def test_a_table_needs_two_classes_that_are_left(tree):
+    """One class would be right everywhere, with a score of 1."""
+    classes(tree, {"none": 0, "vessel": 255})
+    tree.pair()
+    assert tree.error(ignore=("none",)) == (
+        "mine/classes.json: holds vessel alone beside what data.ignore names; two classes are needed"
+    )
+    assert "holds nothing beside what data.ignore names; two classes" in tree.error(ignore=("0", "255"))
+
+
+def test_the_table_of_the_documentation(tree):
+    """As `docs/how-to/own-data.md` has it: two classes have no colour there."""
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "own-data.md").read_text()
+    (text,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    (tree.root / "classes.json").write_text(text)
+    tree.pair("a", grey(1, 4), np.uint8([[0, 1, 2, 3]]))
+    tree.pair("b", grey(1, 4), np.uint8([[[0, 0, 0], [255, 0, 0], [0, 0, 255], [0, 0, 0]]]))
+    dataset = tree.open()
+    assert dataset.class_names == ("background", "artery", "vein", "unsure")
+    assert dataset.class_colours == ("#000000", "#ff0000", "#0000ff", "#009e73")
+    np.testing.assert_array_equal(dataset[0].label, [[0, 1, 2, 3]])
+    np.testing.assert_array_equal(dataset[1].label, [[0, 1, 2, 0]])
+
+
+def test_negative_numbers_are_ignored(tree):
+    tree.add("images/a.nii", np.zeros((2, 2, 2), np.uint8))
+    tree.add("masks/a.nii", np.int16([[[-1, 0], [1, 1]], [[0, 0], [1, 0]]]))
+    assert "`--data.ignore -1`" in tree.error()
+    np.testing.assert_array_equal(tree.open(ignore=("-1",))[0].where.ravel(), [False] + [True] * 7)
+
+
+def test_a_colour_masks_jpeg_is_told_apart(tree):
+    classes(tree, {"none": 0, "vessel": {"value": 1, "colour": "#ff0000"}})
+    tree.add("images/a.png", grey(16, 16))
+    tree.add("masks/a.jpg", np.kron(np.eye(2)[..., None] * [255, 0, 0], np.ones((8, 8, 1))).astype(np.uint8))
+    assert tree.error().endswith("does not name; JPEG alters values: save masks as PNG")
 
 
 def test_a_mask_of_nothing_but_void(tree):

@@ -16,7 +16,7 @@ SHAPES = ((24, 20), (20, 28))
 class Bright:
     """Noise, of which the brighter half is class 1 but for one pixel in ten."""
 
-    name, classes, channels, white, checksum = "bright", 2, 1, 65535, 0
+    name, classes, channels, white, stretched, checksum = "bright", 2, 1, 65535, None, 0
     class_names, class_colours = ("dim", "bright"), ()
 
     def __init__(self, count=9, shapes=SHAPES):

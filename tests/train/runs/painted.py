@@ -11,7 +11,8 @@ class Painted:
     The name says i as well. Shapes are repeated as often as there are images.
     """
 
-    name, classes, class_names, class_colours, white, checksum = "painted", 2, ("0", "1"), (), 65535, 0
+    name, classes, class_names, class_colours, checksum = "painted", 2, ("0", "1"), (), 0
+    white, stretched = 65535, None
 
     def __init__(self, count, shapes=((4, 5),)):
         self.shapes = [shapes[index % len(shapes)] for index in range(count)]

@@ -150,6 +150,14 @@ def test_each_class_has_a_colour_and_an_entry_of_the_legend():
     assert pixels(own, "#000064") > 100 and not pixels(own, palette[1] / 255)
 
 
+def test_two_classes_are_black_and_white_or_the_users_own():
+    (row,) = map(right, rows(1))
+    own = draw(row, colours=["#102030", "#ff00ff"])
+    # The label's panel, and the legend.
+    for colour in ("#102030", "#ff00ff"):
+        assert pixels(own, colour) > 1000 and not pixels(draw(row), colour)
+
+
 def test_a_volume_shows_its_middle_slice():
     (row,) = map(right, rows(1, (5, 20, 16)))
     for slice_, shown in ((2, True), (3, False)):
