@@ -26,6 +26,7 @@ from train.datasets.drive import Drive
 from train.datasets.folder import Folder
 from train.datasets.glas import Glas
 from train.datasets.isbi2012 import Isbi2012
+from train.datasets.lengths import in_unit, length_unit
 from train.datasets.massachusetts_roads import MassachusettsRoads
 from train.datasets.mni152 import Mni152, Mni152Volume
 from train.datasets.readers import DatasetError, to_unit_range
@@ -37,7 +38,7 @@ DATASETS: Mapping[str, type[SegmentationBuilder]] = {
 }
 
 _STAGING = ".unfinished"
-# Written last: the size of every other file, a checksum of what they hold, and the facts of every image.
+# Written last: the size of every other file, a checksum of what they hold, and the facts of every image, lengths in mm.
 _COMPLETE = "complete.json"
 
 
@@ -57,6 +58,7 @@ class SegmentationDataset:
         original_splits: Part of the original set that each example comes from, empty where there is none.
         facts: Everything recorded with the data, such as the seed of a draw.
         images: What is known of each image without reading it.
+        length_unit: Of their spacings: "mm", "µm" or "nm", as suits the pixels; "pixels" where they are not known.
         checksum: Of every pixel of the images and labels.
     """
 
@@ -82,7 +84,11 @@ class SegmentationDataset:
         self.checksum: int = complete["checksum"]
         # JSON has lists for tuples.
         lists: list[list[Any]] = complete["images"]
-        self.images = tuple(ImageFacts(*(value and tuple(value) for value in values)) for values in lists)
+        images = [ImageFacts(*(value and tuple(value) for value in values)) for values in lists]
+        self.length_unit = length_unit(facts.spacing for facts in images)
+        self.images = tuple(
+            facts._replace(spacing=facts.spacing and in_unit(facts.spacing, self.length_unit)) for facts in images
+        )
         self._examples = _source(builder)
 
     def __reduce__(self) -> tuple[type["SegmentationDataset"], tuple[pathlib.Path]]:

@@ -30,7 +30,7 @@ def test_no_two_images_have_one_picture(tmp_path):
 
 def test_scores_come_back_under_the_names_of_their_images(tmp_path):
     folder = ResultFolder(tmp_path / "new")
-    scores = {"a, b": {"VI": 0.25, "HD": float("inf")}, "c": {"VI": 1.0, "HD": 2.0}}
+    scores = {"a, b": {"VI": 0.25, "HD": float("inf")}, "c": {"VI": 1 / 3, "HD": 6.74e-9}}
     folder.write_scores("test", scores)
     assert folder.read_scores("test") == scores
     assert not folder.is_complete
