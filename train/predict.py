@@ -3,7 +3,8 @@
 Images are PNG, TIFF, JPEG, BMP, GIF or NIfTI files of any size. Large ones are cut into overlapping tiles, whose predictions
 are blended. NAME.png, or another picture, gives NAME_mask.png with 0 and 255 (where there are more than two classes their
 numbers, as a palette of colours) and NAME_probability.tif with 32-bit floats (a page a class where there are more than two).
-A volume of TIFF pages gives NAME_mask.tif and NAME_probability.tif with as many. NAME.nii.gz gives NAME_mask.nii.gz with
+A volume of TIFF pages gives NAME_mask.tif and NAME_probability.tif with as many, or of each slice a page a class. TIFF files
+are ImageJ's, with the distances between pixels where the image has them (ImageJ, OME). NAME.nii.gz gives NAME_mask.nii.gz with
 class numbers and NAME_probability.nii.gz, with the affine, the sizes of voxels and the units of the image. They are written
 to RUN/predictions unless --output names another folder. An image that cannot be predicted is named in one line, and the
 others are predicted all the same.

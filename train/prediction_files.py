@@ -10,7 +10,8 @@ import numpy.typing as npt
 import PIL.Image
 import tifffile
 
-from train.datasets.readers import NIFTI_SUFFIXES, stem
+from train.datasets.lengths import imagej_settings
+from train.datasets.readers import NIFTI_SUFFIXES, read_spacing, stem
 from train.palette import class_colours
 from train.runs.steps import predicted_classes
 
@@ -55,20 +56,28 @@ def write_prediction(
             nibabel.save(_nifti_like(path, mask, mask.ndim), files[0])
             nibabel.save(_nifti_like(path, probability, mask.ndim), files[1])
         else:
-            _write_mask(files[0], mask, class_colours(classes, colours))
-            pages = probability if classes == 2 else np.moveaxis(probability, -1, 0)
-            tifffile.imwrite(files[1], pages, photometric="minisblack")
+            spacing = read_spacing(path)
+            _write_mask(files[0], mask, class_colours(classes, colours), spacing)
+            _write_tiff(files[1], probability if classes == 2 else np.moveaxis(probability, -1, -3), mask.ndim, spacing)
     except OSError as error:
         raise ValueError(f"{error.filename or folder}: cannot be written ({error.strerror or error})") from error
     return files
 
 
-def _write_mask(file: Path, mask: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8]) -> None:
+def _write_tiff(file: Path, values: npt.NDArray[Any], dims: int, spacing: Sequence[float] | None) -> None:
+    """Pages of an image of `dims` axes, or of each slice a page a class, where its voxels lie."""
+    channels = "C" if values.ndim > dims else ""
+    tifffile.imwrite(file, values, **imagej_settings(f"{'Z' if dims == 3 else ''}{channels}YX", spacing))
+
+
+def _write_mask(
+    file: Path, mask: npt.NDArray[np.uint8], colours: npt.NDArray[np.uint8], spacing: Sequence[float] | None
+) -> None:
     """As a TIFF with a page a slice, or as a picture that shows the numbers of the classes in their colours."""
     if len(colours) == 2:
         mask = mask * np.uint8(255)
     if mask.ndim == 3:
-        tifffile.imwrite(file, mask, photometric="minisblack")
+        _write_tiff(file, mask, 3, spacing)
         return
     picture = PIL.Image.fromarray(mask)
     if len(colours) > 2:

@@ -8,6 +8,7 @@ import PIL.Image
 import pytest
 import tifffile
 
+from train.datasets.readers import read_image, read_spacing
 from train.palette import class_colours
 from train.prediction_files import write_prediction
 
@@ -83,5 +84,43 @@ def test_a_volume_of_pages_gives_pages(classes, tmp_path):
     with tifffile.TiffFile(files[0]) as file:
         assert len(file.pages) == 4 and file.pages[0].dtype == np.uint8
         np.testing.assert_array_equal(file.asarray(), expected)
-    probability = wanted[..., 0] if classes == 2 else np.moveaxis(wanted, -1, 0)
+    # ImageJ's order: of each slice a page a class.
+    probability = wanted[..., 0] if classes == 2 else np.moveaxis(wanted, -1, 1)
     np.testing.assert_array_equal(tifffile.imread(files[1]), probability)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"imagej": True, "resolution": (5, 4), "metadata": {"axes": "ZYX", "spacing": 1.5, "unit": "um"}},
+        {"imagej": True, "resolution": (0.5, 0.4), "metadata": {"axes": "ZYX", "spacing": 40.0, "unit": "nm"}},
+        {"imagej": True, "resolution": (1 / 0.7, 1 / 0.6), "metadata": {"axes": "ZYX", "spacing": 3.0, "unit": "mm"}},
+        {
+            "ome": True,
+            "metadata": {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2},
+        },
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
+    ],
+    ids=["um", "nm", "mm", "ome", "unknown"],
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_volume_of_pages_keeps_its_spacing(written, classes, tmp_path):
+    path = tmp_path / "v.tif"
+    tifffile.imwrite(path, np.zeros((4, 6, 5), np.uint8), **written)
+    spacing = read_spacing(path)
+    assert (spacing is None) == (list(written["metadata"]) == ["axes"])
+    for file in write_prediction(tmp_path / "out", path, probabilities(4, 6, 5, 1 if classes == 2 else classes)):
+        assert read_spacing(file) == (None if spacing is None else pytest.approx(spacing, rel=1e-6))
+        assert read_image(file).shape == (4, 6, 5, 3 if classes == 3 and "probability" in file.name else 1)
+    # The unit that ImageJ shows, which it writes in ASCII.
+    unit = written["metadata"].get("unit", "um" if "ome" in written else None)
+    with tifffile.TiffFile(file) as probability:
+        assert probability.imagej_metadata.get("unit") == {"um": r"\u00B5m"}.get(unit, unit)
+
+
+def test_the_probabilities_of_a_picture_keep_its_spacing(tmp_path):
+    path = tmp_path / "p.tif"
+    tifffile.imwrite(path, np.zeros((6, 5), np.uint8), imagej=True, resolution=(5, 4), metadata={"unit": "um"})
+    _, probability = write_prediction(tmp_path / "out", path, probabilities(6, 5, 3))
+    assert read_spacing(probability) == pytest.approx((2.5e-4, 2e-4))
+    assert read_image(probability).shape == (6, 5, 3)

@@ -12,6 +12,7 @@ PIXELS = "pixels"
 """The unit of lengths where nobody says how far apart pixels lie."""
 
 _IN_A_MILLIMETRE = {"mm": 1.0, "\N{MICRO SIGN}m": 1e3, "nm": 1e6}  # units of data sets, the coarsest first
+_IMAGEJ_MICRO = r"\u00B5"  # as ImageJ writes it, in ASCII
 _FINEST = 0.05  # what pixels measure in the unit of their data set, at least
 
 _MILLIMETRES = {
@@ -86,6 +87,24 @@ def relative_spacing(spacing: Sequence[float]) -> tuple[float, ...]:
     return tuple(length / min(spacing) for length in spacing)
 
 
+def imagej_settings(axes: str, spacing: Sequence[float] | None) -> dict[str, Any]:
+    """What `tifffile.imwrite` is told for a file that ImageJ opens as what it is, and `tiff_lengths` reads.
+
+    Args:
+        axes: Of the array, in ImageJ's order: Z for slices, C for channels, Y and X.
+        spacing: From a pixel to the next along those of Z, Y and X that there are, mm; None where it is not known.
+    """
+    settings: dict[str, Any] = {"imagej": True, "photometric": "minisblack", "metadata": {"axes": axes}}
+    if spacing is None:
+        return settings
+    unit = length_unit([spacing])
+    *slices, rows, columns = in_unit(spacing, unit)
+    settings["metadata"]["unit"] = unit.replace("\N{MICRO SIGN}", _IMAGEJ_MICRO)
+    if slices:
+        settings["metadata"]["spacing"] = slices[0]
+    return {**settings, "resolution": (1 / columns, 1 / rows)}
+
+
 def tiff_lengths(file: tifffile.TiffFile) -> Mapping[str, float]:
     """Lengths in the header of an ImageJ or OME TIFF file; the dots per inch of any other count for nothing.
 
@@ -125,7 +144,7 @@ def _imagej_lengths(metadata: Mapping[str, Any], page: tifffile.TiffPage) -> dic
     lengths = {}
     for axis, size in sizes.items():
         written = str(metadata.get(f"{axis.lower()}unit", metadata.get("unit", "")))
-        unit = millimetres(written.replace(r"\u00B5", "\N{MICRO SIGN}"))
+        unit = millimetres(written.replace(_IMAGEJ_MICRO, "\N{MICRO SIGN}"))
         if unit is not None and 0 < size < float("inf"):
             lengths[axis] = size * unit
     return lengths
