@@ -68,6 +68,10 @@ class Dataset(Protocol):
         """Of each class, as `#rrggbb`; none where they are not the user's own."""
 
     @property
+    def class_values(self) -> Sequence[int]:
+        """What the user's masks hold for each class; none where that is not known."""
+
+    @property
     def white(self) -> int:
         """What stands for 1 in the set's files of 16 bits."""
 

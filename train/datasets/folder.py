@@ -132,6 +132,7 @@ class Folder(SegmentationBuilder):
             records,
             channels=channels,
             classes=len(set(numbering.classes.values())),
+            class_values=numbering.values,
             class_names=[entry.name for entry in table],
             class_colours=[entry.colour for entry in table] if coloured else [],
             spatial_dims=dims,

@@ -51,6 +51,7 @@ class SegmentationDataset:
         classes: Number of classes.
         class_names: Name of each class, its number where it has no other.
         class_colours: Of each class, as `#rrggbb`; none where the data set says nothing of them.
+        class_values: What the user's masks hold for each class; none where that is not known.
         white: What stands for 1 in the set's files of 16 bits.
         channels: Channels of every image.
         spatial_dims: 2 for images, 3 for volumes.
@@ -75,6 +76,7 @@ class SegmentationDataset:
         self.classes: int = self.facts["classes"]
         self.class_names: tuple[str, ...] = tuple(self.facts["class_names"] or map(str, range(self.classes)))
         self.class_colours: tuple[str, ...] = tuple(self.facts["class_colours"])
+        self.class_values: tuple[int, ...] = tuple(self.facts.get("class_values", ()))
         self.white: int = self.facts.get("white", WHITE)
         self.channels: int = self.facts["channels"]
         self.spatial_dims: int = self.facts["spatial_dims"]

@@ -11,6 +11,7 @@ from train.datasets.classes import (
     colour_numbers,
     nearest_known,
     numbering_of,
+    numbering_without_table,
     numbers_of,
     read_class_table,
 )
@@ -49,6 +50,15 @@ def test_numbers_alone_and_colours_alone(tmp_path):
         NamedClass("tree", None, "#00ff00"),
         NamedClass("car", None, "#ff0000"),
     ]
+
+
+def test_the_number_of_each_class():
+    painted = [NamedClass("tree", None, "#00ff00"), NamedClass("car", None, "#ff0000")]
+    assert numbering_of(STREET, frozenset({255})).values == [0, 3, 7]
+    assert numbering_of(painted, frozenset()).values == []
+    assert numbering_of([STREET[1], painted[0]], frozenset()).values == []
+    for values in ([0, 255], [0, 1], [0, 1, 2]):
+        assert numbering_without_table(dict.fromkeys(values), frozenset()).values == values
 
 
 def test_values_and_colours_stand_for_classes_in_the_order_of_the_table():

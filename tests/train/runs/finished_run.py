@@ -18,7 +18,7 @@ class Bright:
 
     name, classes, channels, white, checksum = "bright", 2, 1, 65535, 0
     class_names, class_colours = ("dim", "bright"), ()
-    length_unit = "pixels"
+    length_unit, class_values = "pixels", ()
 
     def __init__(self, count=9, shapes=SHAPES):
         self.names = tuple(f"image {number}" for number in range(count))

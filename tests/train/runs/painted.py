@@ -12,7 +12,7 @@ class Painted:
     """
 
     name, classes, class_names, class_colours, white, checksum = "painted", 2, ("0", "1"), (), 65535, 0
-    length_unit = "pixels"
+    length_unit, class_values = "pixels", ()
 
     def __init__(self, count, shapes=((4, 5),)):
         self.shapes = [shapes[index % len(shapes)] for index in range(count)]

@@ -51,7 +51,9 @@ def test_a_run_begins_with_its_config(tmp_path):
         folder.read_config()
     folder.check_own()
     config = Config(epochs=7)
-    facts = DataFacts(7, ChannelStatistics(np.float32([0.1, 0.2]), np.float32([1, 3])), 2, 2, 3, ("0", "1"), (), 65535)
+    facts = DataFacts(
+        7, ChannelStatistics(np.float32([0.1, 0.2]), np.float32([1, 3])), 2, 2, 3, ("0", "1"), (), (0, 9), 65535
+    )
     folder.begin(config, {"test": {"a": 0}}, facts)
     assert folder.is_run and folder.read_config() == config
     assert folder.read_settings()["epochs"] == 7
