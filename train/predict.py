@@ -1,13 +1,19 @@
 """`python -m train.predict RUN IMAGE...`: masks and probabilities of any images, by a trained network.
 
-Images are PNG, TIFF, JPEG, BMP, GIF or NIfTI files of any size. Large ones are cut into overlapping tiles, whose predictions
-are blended. NAME.png, or another picture, gives NAME_mask.png with 0 and 255 (where there are more than two classes their
-numbers, as a palette of colours) and NAME_probability.tif with 32-bit floats (a page a class where there are more than two).
-A volume of TIFF pages gives NAME_mask.tif and NAME_probability.tif with as many. NAME.nii.gz gives NAME_mask.nii.gz with
-class numbers and NAME_probability.nii.gz, with the affine, the sizes of voxels and the units of the image. They are written
-to RUN/predictions unless --output names another folder, in place of an earlier prediction; a NAME_mask or NAME_probability
-without the other is no prediction, and is left alone. An image that cannot be predicted is named in one line, and the others
-are predicted all the same.
+Images are PNG, TIFF, JPEG, BMP, GIF or NIfTI files of any size. Large ones are cut into overlapping tiles, whose
+predictions are blended. NAME.png, or another picture, gives NAME_mask.png and NAME_probability.tif with 32-bit floats (a
+page a class where there are more than two). A volume of TIFF pages gives NAME_mask.tif and NAME_probability.tif with as
+many, or of each slice a page a class. TIFF files are ImageJ's, with the distances between pixels where the image has them
+(ImageJ, OME). NAME.nii.gz gives NAME_mask.nii.gz and NAME_probability.nii.gz, with the affine, the sizes of voxels and
+the units of the image.
+
+Masks hold the numbers that the masks of the run's data have for their classes, in pictures as a palette of the classes'
+colours. Where these are not known they are 0, 1, ...; of two classes without colours of their own 0 and 255, but for
+NIfTI.
+
+The files are written to RUN/predictions unless --output names another folder, in place of an earlier prediction; a
+NAME_mask or NAME_probability without the other is no prediction, and is left alone. An image that cannot be predicted is
+named in one line, and the others are predicted all the same.
 """
 
 import dataclasses
@@ -185,7 +191,8 @@ def _predict_all(settings: Prediction) -> int:
     folder = RunFolder(settings.run)
     output = settings.output or folder.predictions
     trained = load_trained(folder)
-    tile = _TILES[trained.facts.spatial_dims] if settings.tile is None else settings.tile
+    facts = trained.facts
+    tile = _TILES[facts.spatial_dims] if settings.tile is None else settings.tile
     overlap = tile // _OVERLAP if settings.overlap is None else settings.overlap
     check_tiles(tile, overlap, trained.multiple)
     status = 0
@@ -199,9 +206,11 @@ def _predict_all(settings: Prediction) -> int:
                     f"{path}: has the name of {other}, whose prediction it would replace; give another --output"
                 )
             # Before the work, for it may refuse.
-            prediction_files(output, path, trained.facts.spatial_dims)
+            prediction_files(output, path, facts.spatial_dims, values=facts.class_values)
             probabilities = predict_file(trained, path, tile=tile, overlap=overlap)
-            mask, _ = write_prediction(output, path, probabilities, colours=trained.facts.class_colours)
+            mask, _ = write_prediction(
+                output, path, probabilities, values=facts.class_values, colours=facts.class_colours
+            )
         except ValueError as error:
             status = fail(error)
             continue

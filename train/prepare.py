@@ -88,7 +88,9 @@ def contents(dataset: "Dataset") -> str:
     shares = zip(dataset.class_names, pixels / pixels.sum(), strict=True)
     classes = ", ".join(f"{name}: {part:.1%}" for name, part in shares)
     spacing = typical_spacing(dataset, range(len(dataset)))
-    apart = "" if spacing is None else f", {' x '.join(f'{length:g}' for length in spacing)} mm apart"
+    apart = (
+        "" if spacing is None else f", {' x '.join(f'{length:g}' for length in spacing)} {dataset.length_unit} apart"
+    )
     return (
         f"{len(dataset)} images of {', '.join(common)}{more} pixels{apart} with {dataset.channels} "
         f"channel{'s' * (dataset.channels > 1)}; "

@@ -25,7 +25,7 @@ class Score(NamedTuple):
         digits: after the point in tables.
         kind: "overlap" of all classes, "shape" of one class against the rest, or "cells" that a foreground parts, which
             means nothing with more than two classes.
-        unit: "" for none; "length" for that of the spacing, or pixels.
+        unit: "" for none; "length" for that of the spacing, or pixels, until `in_unit` says which.
         of_class: its name where it is of one class among several.
         in_table_1: whether the paper's Table 1 has it.
     """
@@ -40,9 +40,38 @@ class Score(NamedTuple):
     in_table_1: bool = True
 
     @property
+    def label(self) -> str:
+        """Name, with the unit of a length that is not in pixels."""
+        return self._with_unit(self.name)
+
+    @property
+    def class_label(self) -> str:
+        """Likewise where a line is a class."""
+        return self._with_unit(self.of_class)
+
+    @property
     def heading(self) -> str:
-        """Name with the direction in which it gets better."""
-        return f"{self.name} {'↑' if self.higher else '↓'}"
+        """Label with the direction in which it gets better."""
+        return f"{self.label} {'↑' if self.higher else '↓'}"
+
+    @property
+    def is_physical(self) -> bool:
+        """Whether it is a length in mm, µm or the like."""
+        return self.unit not in ("", "bits", "length", "pixels")
+
+    def in_unit(self, unit: str) -> "Score":
+        """The score of data whose unit of length is known; others than lengths stay as they are.
+
+        Args:
+            unit: "pixels", or a physical one. Of that a pixel may be a small part, and tables have a digit more.
+        """
+        if self.unit != "length":
+            return self
+        known = self._replace(unit=unit)
+        return known._replace(digits=self.digits + 1) if known.is_physical else known
+
+    def _with_unit(self, name: str) -> str:
+        return f"{name} ({self.unit})" if self.is_physical else name
 
     def by_class(self, class_names: Sequence[str]) -> "list[tuple[str, Score]]":
         """Each class that has the score by itself, and its column in what `score_image` returns."""

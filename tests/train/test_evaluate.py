@@ -127,6 +127,14 @@ def test_the_table_names_run_and_scores(run):
     assert lines[1].split()[1] == f"{run[2]['mean']['mIoU']:.4f}"
 
 
+def test_the_table_names_the_unit_of_lengths(run):
+    lines = evaluation.score_table({**run[2], "length_unit": "nm"}).splitlines()
+    assert [line.split("  ")[1] for line in lines if "(nm)" in line] == ["HD (nm)", "HD95 (nm)"]
+    of_classes = {**run[2], "length_unit": "nm", "images_with": {"sky": 3, "pole": 3, "bus": 1}}
+    (header,) = [line for line in evaluation.score_table(of_classes).splitlines() if line.startswith("  class")]
+    assert " ".join(header.split()) == "class images IoU Dice HD (nm) HD95 (nm) Betti error clDice"
+
+
 def test_the_latest_checkpoint_of_another_part(run, tmp_path):
     made, folder, _ = run
     result = evaluation.evaluate_run(made, folder, ResultFolder(tmp_path), part="validation", choice="latest")

@@ -1,6 +1,7 @@
 """Files of predictions, read back by other programs' readers."""
 
 import gzip
+import json
 
 import nibabel
 import numpy as np
@@ -8,6 +9,8 @@ import PIL.Image
 import pytest
 import tifffile
 
+from tests.train.datasets.tree import Tree
+from train.datasets.readers import read_image, read_spacing
 from train.palette import class_colours
 from train.prediction_files import write_prediction
 
@@ -74,16 +77,83 @@ def test_the_numbers_of_a_mask_have_colours(tmp_path):
     np.testing.assert_array_equal(tifffile.imread(files[1]), np.moveaxis(wanted, -1, 0))
 
 
-def test_two_classes_are_0_and_255_in_the_colours_of_the_user(tmp_path):
-    wanted = probabilities(9, 7, 1)
-    numbers = np.where(wanted[..., 0] > 0.5, 255, 0)
-    for name, colours in (("a", ()), ("b", ("#102030", "#ff0000"))):
-        file, _ = write_prediction(tmp_path, tmp_path / f"{name}.png", wanted, colours=colours)
-        with PIL.Image.open(file) as mask:
-            np.testing.assert_array_equal(np.asarray(mask), numbers)
-            black, white = ([0x10, 0x20, 0x30], [255, 0, 0]) if colours else ([0] * 3, [255] * 3)
-            painted = np.where(numbers[..., None] == 255, white, black)
-            np.testing.assert_array_equal(np.asarray(mask.convert("RGB")), painted)
+def of_classes(classes, count):
+    """Probabilities whose mask is given."""
+    share = np.eye(count, dtype=np.float32)[classes]
+    return share[..., 1:] if count == 2 else share
+
+
+@pytest.mark.parametrize(
+    ("masks", "table", "kind"),
+    [
+        ([0, 255], None, "L"),
+        ([0, 1], None, "P"),
+        ([0, 1, 2], None, "P"),
+        ([0, 10, 20], {"background": 0, "artery": 10, "vein": 20}, "P"),
+        ([0, 255], {"rest": {"value": 0, "colour": "#ffffff"}, "road": {"value": 255, "colour": "#ff0000"}}, "P"),
+        ([7, 1000, 40000], {"a": 7, "b": 1000, "c": 40000}, "I;16"),
+        ([-1, 0, 70000], {"a": -1, "b": 0, "c": 70000}, "F"),
+    ],
+    ids=str,
+)
+def test_predicted_masks_are_the_users_own(masks, table, kind, tmp_path):
+    """Their numbers, as another program reads them, and what is prepared of them in place of the user's."""
+    classes = np.random.default_rng(0).integers(0, len(masks), (8, 9))
+    drawn = np.array(masks)[classes]
+    tree = Tree(tmp_path)
+    tree.add("images/a.png", classes.astype(np.uint8))
+    tifffile.imwrite(tree.root / "masks" / "a.tif", drawn.astype(np.int32))
+    if table:
+        (tree.root / "classes.json").write_text(json.dumps(table))
+    dataset = tree.open()
+    assert dataset.class_values == tuple(masks)
+    settings = {"values": dataset.class_values, "colours": dataset.class_colours}
+    mask, _ = write_prediction(
+        tmp_path / "out", tree.root / "images" / "a.png", of_classes(classes, len(masks)), **settings
+    )
+    with PIL.Image.open(mask) as picture:
+        assert picture.mode == kind
+        np.testing.assert_array_equal(np.asarray(picture), drawn)
+        if kind == "P":
+            colours = class_colours(len(masks), dataset.class_colours)
+            np.testing.assert_array_equal(np.asarray(picture.convert("RGB")), colours[classes])
+    (tree.root / "masks" / "a.tif").unlink()
+    mask.rename(tree.root / "masks" / mask.name.replace("_mask", ""))
+    again = tree.open()
+    np.testing.assert_array_equal(again[0].label, classes)
+    assert again.class_values == dataset.class_values
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"), [((0, 10, 20), np.uint8), ((-1, 0, 300), np.int16), ((0, 1, 70000), np.int32)]
+)
+def test_the_users_numbers_in_a_nifti(values, dtype, tmp_path):
+    write_volume(tmp_path / "v.nii.gz", (6, 7, 8), 1, 1)
+    classes = np.random.default_rng(0).integers(0, 3, (6, 7, 8))
+    mask, _ = write_prediction(tmp_path / "out", tmp_path / "v.nii.gz", of_classes(classes, 3), values=values)
+    assert nibabel.load(mask).get_data_dtype() == dtype
+    np.testing.assert_array_equal(nibabel.load(mask).get_fdata(), np.array(values)[classes])
+
+
+def test_the_users_numbers_in_pages(tmp_path):
+    classes = np.random.default_rng(0).integers(0, 2, (4, 6, 5))
+    mask, _ = write_prediction(tmp_path, tmp_path / "v.tif", of_classes(classes, 2), values=(0, 7))
+    np.testing.assert_array_equal(tifffile.imread(mask), 7 * classes)
+
+
+def test_where_the_users_numbers_are_not_known(tmp_path):
+    """Data sets of this program, runs of earlier versions, and tables of colours alone, whose numbers are the palette's."""
+    classes = np.random.default_rng(0).integers(0, 2, (6, 5))
+    for colours, scale in (((), 255), (("#ffffff", "#ff0000"), 1)):
+        mask, _ = write_prediction(tmp_path, tmp_path / "a.png", of_classes(classes, 2), colours=colours)
+        with PIL.Image.open(mask) as picture:
+            np.testing.assert_array_equal(np.asarray(picture), scale * classes)
+            red = np.asarray(picture.convert("RGB"))[classes == 1]
+            assert (red == ([255, 0, 0] if colours else 255)).all()
+    write_volume(tmp_path / "v.nii", (6, 7, 8), 1, 1)
+    classes = np.random.default_rng(0).integers(0, 2, (6, 7, 8))
+    mask, _ = write_prediction(tmp_path / "out", tmp_path / "v.nii", of_classes(classes, 2))
+    np.testing.assert_array_equal(nibabel.load(mask).get_fdata(), classes)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -95,7 +165,8 @@ def test_a_volume_of_pages_gives_pages(classes, tmp_path):
     with tifffile.TiffFile(files[0]) as file:
         assert len(file.pages) == 4 and file.pages[0].dtype == np.uint8
         np.testing.assert_array_equal(file.asarray(), expected)
-    probability = wanted[..., 0] if classes == 2 else np.moveaxis(wanted, -1, 0)
+    # ImageJ's order: of each slice a page a class.
+    probability = wanted[..., 0] if classes == 2 else np.moveaxis(wanted, -1, 1)
     np.testing.assert_array_equal(tifffile.imread(files[1]), probability)
 
 
@@ -114,3 +185,40 @@ def test_what_is_written_again_replaces_both_files_and_what_fails_replaces_none(
         write_prediction(tmp_path, tmp_path / "a.png", first)
     assert [file.read_bytes() for file in files] == before
     assert sorted(tmp_path.iterdir()) == sorted(files)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"imagej": True, "resolution": (5, 4), "metadata": {"axes": "ZYX", "spacing": 1.5, "unit": "um"}},
+        {"imagej": True, "resolution": (0.5, 0.4), "metadata": {"axes": "ZYX", "spacing": 40.0, "unit": "nm"}},
+        {"imagej": True, "resolution": (1 / 0.7, 1 / 0.6), "metadata": {"axes": "ZYX", "spacing": 3.0, "unit": "mm"}},
+        {
+            "ome": True,
+            "metadata": {"axes": "ZYX", "PhysicalSizeX": 0.2, "PhysicalSizeY": 0.25, "PhysicalSizeZ": 2},
+        },
+        {"imagej": True, "metadata": {"axes": "ZYX"}},
+    ],
+    ids=["um", "nm", "mm", "ome", "unknown"],
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_volume_of_pages_keeps_its_spacing(written, classes, tmp_path):
+    path = tmp_path / "v.tif"
+    tifffile.imwrite(path, np.zeros((4, 6, 5), np.uint8), **written)
+    spacing = read_spacing(path)
+    assert (spacing is None) == (list(written["metadata"]) == ["axes"])
+    for file in write_prediction(tmp_path / "out", path, probabilities(4, 6, 5, 1 if classes == 2 else classes)):
+        assert read_spacing(file) == (None if spacing is None else pytest.approx(spacing, rel=1e-6))
+        assert read_image(file).shape == (4, 6, 5, 3 if classes == 3 and "probability" in file.name else 1)
+    # The unit that ImageJ shows, which it writes in ASCII.
+    unit = written["metadata"].get("unit", "um" if "ome" in written else None)
+    with tifffile.TiffFile(file) as probability:
+        assert probability.imagej_metadata.get("unit") == {"um": r"\u00B5m"}.get(unit, unit)
+
+
+def test_the_probabilities_of_a_picture_keep_its_spacing(tmp_path):
+    path = tmp_path / "p.tif"
+    tifffile.imwrite(path, np.zeros((6, 5), np.uint8), imagej=True, resolution=(5, 4), metadata={"unit": "um"})
+    _, probability = write_prediction(tmp_path / "out", path, probabilities(6, 5, 3))
+    assert read_spacing(probability) == pytest.approx((2.5e-4, 2e-4))
+    assert read_image(probability).shape == (6, 5, 3)

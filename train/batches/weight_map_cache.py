@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from train.atomic_files import written_whole
+from train.datasets.lengths import relative_spacing
 
 Array = npt.NDArray[Any]
 MapFunction = Callable[..., Array]
@@ -70,7 +71,8 @@ class WeightMapCache:
         Args:
             name: the image's.
             label: classes `[*shape]`, int32, of the whole image.
-            spacing: from a pixel to the next along each axis, for maps that measure distances; None for 1.
+            spacing: from a pixel to the next along each axis, for maps that measure distances, which are then in lengths of
+                the finest axis, whatever the unit; None for 1.
 
         Returns:
             Keyword of the loss -> map, float32 or bool; not to be written to.
@@ -128,7 +130,7 @@ class WeightMapCache:
 def _with_spacing(function: MapFunction, spacing: tuple[float, ...] | None) -> MapFunction:
     if spacing is None or "spacing" not in inspect.signature(function).parameters:
         return function
-    return functools.partial(function, spacing=spacing)
+    return functools.partial(function, spacing=relative_spacing(spacing))
 
 
 def _name(function: MapFunction) -> str:

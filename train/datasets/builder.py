@@ -119,6 +119,7 @@ class SegmentationBuilder(tfds.core.GeneratorBasedBuilder):
                 classes=contents.classes,
                 class_names=list(contents.class_names),
                 class_colours=list(contents.class_colours),
+                class_values=list(contents.class_values),
                 channels=contents.channels,
                 spatial_dims=contents.spatial_dims,
                 names=[record.name for record in contents.records],

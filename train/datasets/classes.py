@@ -84,6 +84,12 @@ class Numbering(NamedTuple):
         where = np.array([number not in self.ignored for number in known.tolist()], np.bool_)
         return classes[places].reshape(numbers.shape), where[places].reshape(numbers.shape)
 
+    @property
+    def values(self) -> list[int]:
+        """The number of each class that is not one of a colour; none where a class has but a colour."""
+        found = {of_class: number for number, of_class in self.classes.items() if number < _COLOUR}
+        return [found[of_class] for of_class in sorted(found)] if found.keys() == {*self.classes.values()} else []
+
 
 def read_class_table(path: pathlib.Path) -> list[NamedClass]:
     """Reads a table of classes.

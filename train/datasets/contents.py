@@ -70,6 +70,7 @@ class Contents:
         classes: Number of classes.
         class_names: Name of each class; none where they have only their numbers.
         class_colours: Of each class, as `#rrggbb`; none where the data set says nothing of them.
+        class_values: What the masks of a user hold for each class; none where they are colours alone, or not the user's.
         spatial_dims: 2 for images, 3 for volumes.
         dtype: Type in which images are kept; float32 is 0 to 1, the others use their full range.
         example_bytes: About the size of the largest example, uncompressed.
@@ -81,6 +82,7 @@ class Contents:
     classes: int = 2
     class_names: Sequence[str] = ()
     class_colours: Sequence[str] = ()
+    class_values: Sequence[int] = ()
     spatial_dims: int = 2
     dtype: npt.DTypeLike = np.uint8
     example_bytes: int = 16 * 2**20

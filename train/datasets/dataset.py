@@ -37,8 +37,8 @@ class ImageFacts(NamedTuple):
         mean: Of each channel over the pixels.
         variance: Likewise.
         pixels: Of each class, those of unknown class left out.
-        spacing: Millimetres from a pixel to the next along each axis; None unless the files of all images say it, lest
-            lengths of two units be compared.
+        spacing: From a pixel to the next along each axis, in the data set's unit of length; None unless the files of all
+            images say it, lest lengths of two units be compared.
     """
 
     shape: tuple[int, ...]
@@ -68,6 +68,10 @@ class Dataset(Protocol):
         """Of each class, as `#rrggbb`; none where they are not the user's own."""
 
     @property
+    def class_values(self) -> Sequence[int]:
+        """What the user's masks hold for each class; none where that is not known."""
+
+    @property
     def white(self) -> int | None:
         """What stands for 1 in the set's files of 16 bits; None where it is known to have none."""
 
@@ -92,6 +96,10 @@ class Dataset(Protocol):
         """What is known of each image."""
 
     @property
+    def length_unit(self) -> str:
+        """Of the images' spacings, one for all: "mm", "µm" or "nm"; "pixels" where they are not known."""
+
+    @property
     def checksum(self) -> int:
         """Of every pixel of the images and labels."""
 
@@ -105,7 +113,7 @@ def facts_of(example: Example, *, classes: int, spacing: Sequence[float] | None 
     Args:
         example: The image.
         classes: How many there are.
-        spacing: As in `ImageFacts`.
+        spacing: As in `ImageFacts`, in any unit.
     """
     wide = np.asarray(example.image, np.float64)
     axes = tuple(range(wide.ndim - 1))
@@ -120,7 +128,7 @@ def facts_of(example: Example, *, classes: int, spacing: Sequence[float] | None 
 
 
 def typical_spacing(dataset: Dataset, indices: Indices) -> tuple[float, ...] | None:
-    """The median spacing along each axis; None where it is not known.
+    """The median spacing along each axis, in the data set's unit of length; None where it is not known.
 
     Args:
         dataset: The images.

@@ -118,6 +118,7 @@ class Folder(SegmentationBuilder):
             records,
             channels=channels,
             classes=len(set(numbering.classes.values())),
+            class_values=numbering.values,
             class_names=[entry.name for entry in table],
             class_colours=completed([entry.colour for entry in table]),
             spatial_dims=dims,

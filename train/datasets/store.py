@@ -28,6 +28,7 @@ from train.datasets.folder import Folder
 from train.datasets.glas import Glas
 from train.datasets.intensities import to_unit_range
 from train.datasets.isbi2012 import Isbi2012
+from train.datasets.lengths import in_unit, length_unit
 from train.datasets.massachusetts_roads import MassachusettsRoads
 from train.datasets.mni152 import Mni152, Mni152Volume
 from train.datasets.readers import DatasetError
@@ -40,7 +41,7 @@ DATASETS: Mapping[str, type[SegmentationBuilder]] = {
 
 _LOG = logging.getLogger(__name__)
 _STAGING = ".unfinished"
-# Written last: the size of every other file, a checksum of what they hold, and the facts of every image.
+# Written last: the size of every other file, a checksum of what they hold, and the facts of every image, lengths in mm.
 _COMPLETE = "complete.json"
 
 
@@ -53,6 +54,7 @@ class SegmentationDataset:
         classes: Number of classes.
         class_names: Name of each class, its number where it has no other.
         class_colours: Of each class, as `#rrggbb`; none where the data set says nothing of them.
+        class_values: What the user's masks hold for each class; none where that is not known.
         white: What stands for 1 in the set's files of 16 bits; None where it is known to have none.
         stretched: Whether files of numbers other than 8 and 16 bits were stretched, see `train.datasets.intensities`; None
             where it is not known.
@@ -62,6 +64,7 @@ class SegmentationDataset:
         original_splits: Part of the original set that each example comes from, empty where there is none.
         facts: Everything recorded with the data, such as the seed of a draw.
         images: What is known of each image without reading it.
+        length_unit: Of their spacings: "mm", "µm" or "nm", as suits the pixels; "pixels" where they are not known.
         checksum: Of every pixel of the images and labels.
     """
 
@@ -78,6 +81,7 @@ class SegmentationDataset:
         self.classes: int = self.facts["classes"]
         self.class_names: tuple[str, ...] = tuple(self.facts["class_names"] or map(str, range(self.classes)))
         self.class_colours: tuple[str, ...] = tuple(self.facts["class_colours"])
+        self.class_values: tuple[int, ...] = tuple(self.facts.get("class_values", ()))
         self.white: int | None = self.facts.get("white", WHITE)
         self.stretched: bool | None = self.facts.get("stretched")
         self.channels: int = self.facts["channels"]
@@ -88,7 +92,11 @@ class SegmentationDataset:
         self.checksum: int = complete["checksum"]
         # JSON has lists for tuples.
         lists: list[list[Any]] = complete["images"]
-        self.images = tuple(ImageFacts(*(value and tuple(value) for value in values)) for values in lists)
+        images = [ImageFacts(*(value and tuple(value) for value in values)) for values in lists]
+        self.length_unit = length_unit(facts.spacing for facts in images)
+        self.images = tuple(
+            facts._replace(spacing=facts.spacing and in_unit(facts.spacing, self.length_unit)) for facts in images
+        )
         self._examples = _source(builder)
 
     def __reduce__(self) -> tuple[type["SegmentationDataset"], tuple[pathlib.Path]]:

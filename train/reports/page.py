@@ -16,6 +16,7 @@ from train.reports.significance import LEVEL
 from train.reports.tables import (
     Difference,
     cell,
+    class_headings,
     class_lines,
     differences,
     failures,
@@ -26,7 +27,7 @@ from train.reports.tables import (
     scores_of,
     seconds,
 )
-from train.scores import BY_CLASS, FURTHER, TABLE_1, Score
+from train.scores import FURTHER, TABLE_1, Score
 
 EXAMPLES = 3
 """Images of which the page shows the panels of every run."""
@@ -71,7 +72,7 @@ def page(rows: Sequence[Row], command: str = "") -> str:
         note=note(rows),
         further=further,
         further_lines=_score_lines(rows, further),
-        class_header=["class", "loss", "network", "images", *(score.of_class for score in BY_CLASS)],
+        class_header=["class", "loss", "network", "images", *class_headings(rows)],
         class_lines=_class_lines(rows),
         charts=[drawn for column in table_1 if (drawn := chart(rows, column))],
         fold_header=_fold_header([*table_1, *further]),
@@ -234,7 +235,7 @@ def examples(rows: Sequence[Row]) -> list[tuple[Part, str]]:
 
 
 def _examples(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    shown = []
+    shown, columns = [], scores_of(rows, TABLE_1)
     for part, name in examples(rows):
         figures = []
         for row in rows:
@@ -245,7 +246,7 @@ def _examples(rows: Sequence[Row]) -> list[dict[str, Any]]:
             figures.append(
                 {
                     "label": label(row, rows),
-                    "scores": ", ".join(f"{c.name} {c.shown(scores[c.name])}" for c in TABLE_1 if c.name in scores),
+                    "scores": ", ".join(f"{c.label} {c.shown(scores[c.name])}" for c in columns if c.name in scores),
                     "content": base64.b64encode(run.key.folder.panels()[name].read_bytes()).decode(),
                 }
             )

@@ -47,12 +47,24 @@ def class_names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for run in row.runs.values() for name in run.images_with))
 
 
+def length_unit(rows: Sequence[Row]) -> str:
+    """The unit of scores that are lengths; all of them where runs differ."""
+    units = {run.result.get("length_unit", "pixels") for row in rows for run in row.runs.values()}
+    return " or ".join(sorted(units))
+
+
+def class_headings(rows: Sequence[Row]) -> list[str]:
+    """Headings of the scores that classes have by themselves, in the order of `BY_CLASS`."""
+    unit = length_unit(rows)
+    return [score.in_unit(unit).class_label for score in BY_CLASS]
+
+
 def class_columns(rows: Sequence[Row]) -> dict[str, list[Score]]:
     """The columns of each of those classes; class 0 has those of overlap alone."""
-    names = class_names(rows)
+    names, unit = class_names(rows), length_unit(rows)
     found: dict[str, list[Score]] = {name: [] for name in names}
     for score in BY_CLASS:
-        for name, column in score.by_class(names):
+        for name, column in score.in_unit(unit).by_class(names):
             found[name].append(column)
     return found
 
@@ -96,9 +108,9 @@ def _images_with(row: Row, column: Score) -> set[str]:
 
 
 def scores_of(rows: Sequence[Row], wanted: Sequence[Score] = SCORES) -> list[Score]:
-    """Those of the wanted scores that every run has."""
-    runs = [run for row in rows for run in row.runs.values()]
-    return [score for score in wanted if all(score.name in run.result["mean"] for run in runs)]
+    """Those of the wanted scores that every run has, lengths in the unit of the runs."""
+    runs, unit = [run for row in rows for run in row.runs.values()], length_unit(rows)
+    return [score.in_unit(unit) for score in wanted if all(score.name in run.result["mean"] for run in runs)]
 
 
 def over_folds(row: Row, column: Score) -> tuple[float, float] | None:
@@ -148,7 +160,6 @@ def note(rows: Sequence[Row]) -> str:
     folds = len({part.fold for part in parts})
     images = {name for row in rows for run in row.runs.values() for name in run.images}
     bits = "VI in bits, " if "VI" in [score.name for score in scores_of(rows)] else ""
-    units = {run.result.get("length_unit", "pixels") for row in rows for run in row.runs.values()}
     over = f"over {folds} folds" if folds > 1 else f"of fold {parts[0].fold} alone"
     if seeds > 1:
         over += f" and {seeds} seeds"
@@ -157,7 +168,7 @@ def note(rows: Sequence[Row]) -> str:
     spread = "Mean ± sample standard deviation" if len(parts) > 1 else "Mean"
     return (
         f"{spread} {over} ({len(images)} test images). ↑ more is better, ↓ less is better; "
-        f"best in bold. {bits}HD (modified Hausdorff) in {' or '.join(sorted(units))}. "
+        f"best in bold. {bits}HD (modified Hausdorff) in {length_unit(rows)}. "
         "Seconds: training of one fold."
     )
 
@@ -187,7 +198,7 @@ def markdown(rows: Sequence[Row]) -> str:
         lines.append([row.loss, row.model, *scores, seconds(row)])
     text = f"{_table(lines, names=2)}\n\n{note(rows)}\n"
     if of_classes := class_lines(rows):
-        lines = [["class", "loss", "network", "images", *(score.of_class for score in BY_CLASS)]]
+        lines = [["class", "loss", "network", "images", *class_headings(rows)]]
         for line in of_classes:
             cells = [_bold(*shown) for shown in line.cells]
             lines.append([line.name, line.row.loss, line.row.model, str(line.images), *cells])

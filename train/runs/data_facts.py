@@ -19,6 +19,7 @@ class DataFacts(NamedTuple):
         spatial_dims: 2 for images, 3 for volumes.
         class_names: name of each class.
         class_colours: of each class, as `#rrggbb`; none where the data set says nothing of them.
+        class_values: what masks of the user's hold for each class; none where that is not known.
         white: what stands for 1 in files of 16 bits; None where there were none.
         stretched: whether files of other numbers than 8 and 16 bits were stretched to 0..1; None where it is not known.
     """
@@ -30,6 +31,7 @@ class DataFacts(NamedTuple):
     spatial_dims: int
     class_names: tuple[str, ...]
     class_colours: tuple[str, ...]
+    class_values: tuple[int, ...]
     white: int | None
     stretched: bool | None
 
@@ -44,6 +46,7 @@ class DataFacts(NamedTuple):
             spatial_dims=dataset.spatial_dims,
             class_names=tuple(dataset.class_names),
             class_colours=tuple(dataset.class_colours),
+            class_values=tuple(dataset.class_values),
             white=dataset.white,
             stretched=dataset.stretched,
         )
@@ -72,6 +75,7 @@ class DataFacts(NamedTuple):
             spatial_dims=spatial_dims,
             class_names=tuple(values.get("class_names") or map(str, range(classes))),
             class_colours=tuple(values.get("class_colours", ())),
+            class_values=tuple(values.get("class_values", ())),
             white=values.get("white", WHITE),
             stretched=values.get("stretched"),
         )

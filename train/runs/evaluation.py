@@ -22,7 +22,7 @@ from train.runs.logs import read_metrics
 from train.runs.panels import panel_batch, panels_of
 from train.runs.setup import Setup, initial_state
 from train.runs.steps import TrainState, predicted_classes
-from train.scores import BY_CLASS, Classes, deviation_of, mean_of, score_image
+from train.scores import BY_CLASS, SCORES, Classes, deviation_of, mean_of, score_image
 
 Part = Literal["test", "validation", "train"]
 Choice = Literal["best", "latest"]
@@ -99,14 +99,17 @@ def score_table(result: Mapping[str, Any]) -> str:
         f"{result['model']} with {result['loss']}, {result['checkpoint']} checkpoint "
         f"(epoch {result['epoch']} of {result['epochs']})"
     )
-    images_with = result.get("images_with", {})
+    images_with, unit = result.get("images_with", {}), result["length_unit"]
+    labels = {score.name: score.in_unit(unit).label for score in SCORES}
     columns = {score: score.by_class([*images_with]) for score in BY_CLASS if images_with}
     apart = {column.name for of_score in columns.values() for _, column in of_score}
     overall = [name for name in result["mean"] if name not in apart]
-    lines = [f"  {name:12}{result['mean'][name]:z10.4f} +- {result['deviation'][name]:.4f}" for name in overall]
+    lines = [f"  {labels[name]:12}{result['mean'][name]:z10.4f} +- {result['deviation'][name]:.4f}" for name in overall]
     if images_with:
         widest = max(map(len, images_with))
-        lines.append(f"  {'class':{widest}} images" + "".join(f"{score.of_class:>13}" for score in columns))
+        lines.append(
+            f"  {'class':{widest}} images" + "".join(f"{score.in_unit(unit).class_label:>13}" for score in columns)
+        )
         for name, images in images_with.items():
             cells = [dict(of_score).get(name) for of_score in columns.values()]
             values = [result["mean"].get(column.name) if column else None for column in cells]
@@ -173,7 +176,7 @@ def _result(
         "best_epoch": restored.position.best.get("epoch"),
         "seconds": _training_seconds(folder),
         "images": len(scores),
-        "length_unit": "pixels" if dataset.images[0].spacing is None else "mm",
+        "length_unit": dataset.length_unit,
         "mean": {score: mean_of(values) for score, values in known.items()},
         "deviation": {score: deviation_of(values) for score, values in known.items()},
     }

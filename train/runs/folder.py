@@ -64,7 +64,7 @@ class ResultFolder:
         return (self.path / _RESULT).exists()
 
     def write_scores(self, part: str, scores: Mapping[str, Mapping[str, float]]) -> None:
-        """Writes the scores of every image of a part.
+        """Writes the scores of every image of a part, with all their digits.
 
         Args:
             part: the name of a part of the split.
@@ -77,7 +77,7 @@ class ResultFolder:
         ):
             writer = csv.writer(file)
             writer.writerow(["name", *next(iter(scores.values()))])
-            writer.writerows([name, *(f"{value:.6f}" for value in row.values())] for name, row in scores.items())
+            writer.writerows([name, *row.values()] for name, row in scores.items())
 
     def read_scores(self, part: str) -> dict[str, dict[str, float]]:
         """The scores of every image of a part.

@@ -10,6 +10,7 @@ import numpy as np
 
 from cwmi_jax.losses import LOSSES, MAPS
 from train.config import LossConfig
+from train.datasets.lengths import relative_spacing
 from train.loss_options import CWMI, FIRST_PHASE, option_arguments
 from train.runs.terms import Terms
 
@@ -38,18 +39,20 @@ def phases(config: LossConfig, spatial_dims: int, spacing: tuple[float, ...] | N
     Args:
         config: the loss's settings.
         spatial_dims: 2 for images, 3 for volumes.
-        spacing: from a pixel to the next along each axis, for losses that it means something to; None for 1.
+        spacing: from a pixel to the next along each axis, in any unit, for losses that it means something to: they get it in
+            lengths of its finest axis. None for 1.
     """
+    ratios = None if spacing is None else relative_spacing(spacing)
     loss = functools.partial(
         LOSSES[config.name], spatial_dims=spatial_dims, **option_arguments(config.name, config.options)
     )
-    if spacing is not None and "spacing" in inspect.signature(loss).parameters:
-        loss = functools.partial(loss, spacing=spacing)
+    if ratios is not None and "spacing" in inspect.signature(loss).parameters:
+        loss = functools.partial(loss, spacing=ratios)
     maps = tuple(MAPS.get(config.name, ()))
     terms = None
     if config.name in CWMI:
         information = functools.partial(loss, ce_weight=0.0)
-        terms = Terms(information, inspect.signature(loss).parameters["levels"].default, spatial_dims, spacing)
+        terms = Terms(information, inspect.signature(loss).parameters["levels"].default, spatial_dims, ratios)
     whole = Phase(config.first_epochs, config.name, loss, maps, terms)
     if not config.first_epochs:
         return [whole]

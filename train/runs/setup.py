@@ -98,7 +98,8 @@ def _set_up(config: Config, dataset: Dataset, split: Split) -> Setup:
     spacing = typical_spacing(dataset, split.train)
     if data.augmentation.rot90 and spacing is not None and spacing[-1] != spacing[-2]:
         raise ValueError(
-            f"data.augmentation.rot90 needs pixels as long as wide, got a spacing of {spacing[-2]:g} and {spacing[-1]:g} mm"
+            f"data.augmentation.rot90 needs pixels as long as wide, got a spacing of {spacing[-2]:g} and {spacing[-1]:g} "
+            f"{dataset.length_unit}"
         )
     schedule = learning_rate(config.optimizer, config.epochs, epoch_steps)
     functions = map_functions(config.loss)

@@ -52,6 +52,20 @@ def test_folder_serves_the_next_run_and_holds_nothing_else(tmp_path):
     assert file.parent == tmp_path / "some" / "twice" and file.suffix == ".npy"
 
 
+def test_a_map_does_not_depend_on_the_unit_of_a_header():
+    """Two walls of pixels of 250 nm in millimetres: sigma is 5 pixels of the finest axis."""
+    mask = np.zeros((9, 12), np.int32)
+    mask[:, 3], mask[:, 7:9] = 1, 1
+
+    def weights(spacing):
+        return cache(MAPS["wce"]["weight_map"])("a", mask, spacing)["weight_map"]
+
+    np.testing.assert_allclose(weights((2.5e-4, 2.5e-4)), weights(None), rtol=1e-6)
+    # d1 = d2 = 1, and 1 and 2 pixels; three times that where columns are three rows wide.
+    np.testing.assert_allclose(weights((0.25, 0.25))[4, [3, 7]], 10 * np.exp([-4 / 50, -9 / 50]), rtol=1e-6)
+    np.testing.assert_allclose(weights((2.5e-4, 7.5e-4))[4, [3, 7]], 10 * np.exp([-36 / 50, -81 / 50]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize(
     ("name", "label"),

@@ -12,6 +12,7 @@ from train.datasets.classes import (
     leave_out,
     nearest_known,
     numbering_of,
+    numbering_without_table,
     numbers_of,
     read_class_table,
     read_number,
@@ -78,6 +79,15 @@ def test_numbers_as_they_are_typed():
     assert read_number("#0000AB") == black + 0xAB
     assert [read_number(word) for word in ("", "-", "1.5", "#12345", "vein")] == [None] * 5
     assert [leave_out(number) for number in (-1, black)] == ["--data.ignore -1", "--data.ignore '#000000'"]
+
+
+def test_the_number_of_each_class():
+    painted = [NamedClass("tree", None, "#00ff00"), NamedClass("car", None, "#ff0000")]
+    assert numbering_of(STREET, frozenset({255})).values == [0, 3, 7]
+    assert numbering_of(painted, frozenset()).values == []
+    assert numbering_of([STREET[1], painted[0]], frozenset()).values == []
+    for values in ([0, 255], [0, 1], [0, 1, 2]):
+        assert numbering_without_table(dict.fromkeys(values), frozenset()).values == values
 
 
 def test_values_and_colours_stand_for_classes_in_the_order_of_the_table():

@@ -1,5 +1,7 @@
 """Anyone's images and masks: every kind that is read, and every kind of mistake."""
 
+import json
+
 import nibabel
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tifffile
 
 from tests.train.datasets.tree import BINARY, RNG, THREE, Tree, grey, rgb
 from train.datasets import DatasetError, survey, typical_spacing
+from train.prepare import contents
 
 
 @pytest.fixture
@@ -113,9 +116,29 @@ def test_millimetres_between_voxels(tree):
     spaced(tree, "b", (2.0, 0.5, 0.75))
     spaced(tree, "c", (9.0, 0.5, 0.75))
     dataset = tree.open()
+    assert dataset.length_unit == "mm"
     assert [facts.spacing for facts in dataset.images] == [(length, 0.5, 0.75) for length in (3, 2, 9)]
     assert typical_spacing(dataset, [0, 1, 2]) == (3, 0.5, 0.75)
     assert typical_spacing(dataset, [1, 2]) == (5.5, 0.5, 0.75)
+
+
+def test_micrometres_between_pixels_of_a_microscope(tree):
+    for name in "ab":
+        for part, dtype in (("images", np.float32), ("masks", np.uint8)):
+            tifffile.imwrite(
+                tree.root / part / f"{name}.tif",
+                np.eye(4, 30).reshape(4, 5, 6).astype(dtype),
+                imagej=True,
+                resolution=(4, 4),
+                metadata={"axes": "ZYX", "spacing": 1.0, "unit": "um"},
+            )
+    dataset = tree.open()
+    assert dataset.length_unit == "\N{MICRO SIGN}m"
+    assert typical_spacing(dataset, [0, 1]) == pytest.approx((1.0, 0.25, 0.25))
+    assert "4 x 5 x 6 pixels, 1 x 0.25 x 0.25 \N{MICRO SIGN}m apart" in contents(dataset)
+    # On disk they are what they were before data sets had units of their own.
+    written = json.loads((dataset.path / "complete.json").read_text())["images"]
+    assert written[0][-1] == pytest.approx([1e-3, 2.5e-4, 2.5e-4])
 
 
 def test_lengths_of_two_units_are_not_compared(tree, caplog):
@@ -125,7 +148,7 @@ def test_lengths_of_two_units_are_not_compared(tree, caplog):
             tree.root / part / "b.tif", np.eye(4, 30).reshape(4, 5, 6).astype(dtype), photometric="minisblack"
         )
     dataset = tree.open()
-    assert [facts.spacing for facts in dataset.images] == [None, None]
+    assert [facts.spacing for facts in dataset.images] == [None, None] and dataset.length_unit == "pixels"
     assert "images/b.tif does not say how far apart its pixels lie" in caplog.text
     assert typical_spacing(dataset, [0, 1]) is None
 

@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 import tifffile
 
+from train.datasets.lengths import in_unit, length_unit, relative_spacing
 from train.datasets.readers import DatasetError, read_image, read_pair, read_spacing
 
 VOLUME = np.zeros((5, 6, 7), np.uint8)
@@ -156,3 +157,29 @@ def test_image_and_mask_of_different_spacing_are_refused(tmp_path):
         DatasetError, match=r"f\.nii: its pixels are 0\.0005 x 0\.00075 x 0\.003 mm apart, those of its"
     ):
         read_pair(volume, elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("spacings", "unit", "first"),
+    [
+        ([(3.0, 0.7, 0.7)], "mm", (3.0, 0.7, 0.7)),
+        ([(0.05, 0.05, 0.05)], "mm", (0.05, 0.05, 0.05)),
+        ([(1e-3, 2.5e-4, 2.5e-4)], "\N{MICRO SIGN}m", (1.0, 0.25, 0.25)),
+        ([(4e-5, 4e-6, 4e-6)], "nm", (40.0, 4.0, 4.0)),
+        ([(1e-8, 1e-8)], "nm", (0.01, 0.01)),
+        # One header that is wrong does not count for two that are not.
+        ([(0.7, 0.7), None, (0.7, 0.7), (7e-7, 7e-7)], "mm", (0.7, 0.7)),
+    ],
+)
+def test_the_unit_of_a_data_set_suits_its_pixels(spacings, unit, first):
+    assert length_unit(spacings) == unit
+    assert in_unit(spacings[0], unit) == pytest.approx(first, rel=1e-12)
+
+
+def test_unknown_lengths_are_in_pixels():
+    assert length_unit([]) == length_unit([None, None]) == "pixels"
+
+
+def test_lengths_of_the_finest_axis():
+    assert relative_spacing((3.0, 1.5, 0.75)) == (4.0, 2.0, 1.0)
+    assert relative_spacing((2.5e-4, 2.5e-4)) == (1.0, 1.0)

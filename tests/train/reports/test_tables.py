@@ -29,6 +29,28 @@ def test_markdown_by_hand(tmp_path):
     )
 
 
+def test_lengths_of_physical_pixels(tmp_path):
+    """A hundredth of a pixel of 250 nm, in micrometres."""
+    rows = rows_of(tmp_path, {("unet", "ce"): [{"HD": [0.0026, 0.0026]}], ("unet", "dice"): [{"HD": [0.004, 0.004]}]})
+    for row in rows:
+        row.runs[Part(0, 0)].result["length_unit"] = "\N{MICRO SIGN}m"
+    header, _, ce, dice, *_ = markdown(rows).splitlines()
+    assert "| ARI ↑ | HD (\N{MICRO SIGN}m) ↓ | seconds |" in header
+    assert ce.endswith("| **0.003** | 12 |") and dice.endswith("| 0.004 | 12 |")
+    assert "HD (modified Hausdorff) in \N{MICRO SIGN}m." in note(rows)
+    assert csv_text(rows).startswith("loss,network,seed,fold,mIoU,mDice,VI,ARI,HD,")
+    # Class by class, likewise; what has no unit stays as it was.
+    rows = rows_of_classes(tmp_path / "classes")
+    for row in rows:
+        for run in row.runs.values():
+            run.result["length_unit"] = "mm"
+    assert "| class | loss | network | images | IoU | Dice | HD (mm) | HD95 (mm) | Betti error | clDice |" in markdown(
+        rows
+    )
+    rows[0].runs[Part(0, 0)].result["length_unit"] = "nm"
+    assert "HD (modified Hausdorff) in mm or nm." in note(rows)
+
+
 def test_what_is_rounded_to_nothing_has_no_minus(tmp_path):
     rows = rows_of(tmp_path, {("unet", "ce"): [{"ARI": [-0.0004]}]})
     assert "| 0.50 | 0.000 | 0.50 |" in markdown(rows)

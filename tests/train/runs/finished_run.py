@@ -18,6 +18,7 @@ class Bright:
 
     name, classes, channels, white, stretched, checksum = "bright", 2, 1, 65535, None, 0
     class_names, class_colours = ("dim", "bright"), ()
+    length_unit, class_values = "pixels", ()
 
     def __init__(self, count=9, shapes=SHAPES):
         self.names = tuple(f"image {number}" for number in range(count))

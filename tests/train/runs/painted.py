@@ -13,6 +13,7 @@ class Painted:
 
     name, classes, class_names, class_colours, checksum = "painted", 2, ("0", "1"), (), 0
     white, stretched = 65535, None
+    length_unit, class_values = "pixels", ()
 
     def __init__(self, count, shapes=((4, 5),)):
         self.shapes = [shapes[index % len(shapes)] for index in range(count)]

@@ -30,7 +30,7 @@ def test_no_two_images_have_one_picture(tmp_path):
 
 def test_scores_come_back_under_the_names_of_their_images(tmp_path):
     folder = ResultFolder(tmp_path / "new")
-    scores = {"a, b": {"VI": 0.25, "HD": float("inf")}, "c": {"VI": 1.0, "HD": 2.0}}
+    scores = {"a, b": {"VI": 0.25, "HD": float("inf")}, "c": {"VI": 1 / 3, "HD": 6.74e-9}}
     folder.write_scores("test", scores)
     assert folder.read_scores("test") == scores
     assert not folder.is_complete
@@ -52,7 +52,7 @@ def test_a_run_begins_with_its_config(tmp_path):
     folder.check_own()
     config = Config(epochs=7)
     statistics = ChannelStatistics(np.float32([0.1, 0.2]), np.float32([1, 3]))
-    facts = DataFacts(7, statistics, 2, 2, 3, ("0", "1"), (), 4095, True)
+    facts = DataFacts(7, statistics, 2, 2, 3, ("0", "1"), (), (0, 9), 4095, True)
     folder.begin(config, {"test": {"a": 0}}, facts)
     assert folder.is_run and folder.read_config() == config
     assert folder.read_settings()["epochs"] == 7

@@ -1,5 +1,6 @@
 """Which loss is minimised in which epoch."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -61,3 +62,22 @@ def test_volumes_are_volumes_to_every_phase():
     np.testing.assert_allclose(first.loss(*batch), losses.cross_entropy(*batch, spatial_dims=3), rtol=1e-6)
     expected = cwmi_loss(*batch, levels=1, orientations=3, spatial_dims=3)
     np.testing.assert_allclose(second.loss(*batch), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["boundary", "hausdorff_dt"])
+def test_what_is_learnt_does_not_depend_on_the_unit_of_lengths(name):
+    logits, labels = LOGITS[:1, :8, :8], LABELS[:1, :8, :8]
+
+    def gradient(spacing):
+        (only,) = phases(LossConfig(name=name), 2, spacing)
+        return jax.grad(lambda logits: only.loss(logits, labels))(logits)
+
+    assert labels.any() and not labels.all()
+    np.testing.assert_array_equal(gradient((2.5e-4, 2.5e-4)), gradient(None))
+    expected = jax.grad(lambda logits: losses.LOSSES[name](logits, labels, spacing=(3.0, 1.0)))(logits)
+    np.testing.assert_allclose(gradient((1.5e-3, 5e-4)), expected, rtol=1e-5)
+
+
+def test_the_pyramid_is_made_for_ratios_of_lengths_too():
+    (whole,) = phases(LossConfig(name="cwmi", cross_entropy_epochs=0), 2, (6e-4, 2e-4))
+    assert whole.loss.keywords["spacing"] == whole.terms.spacing == pytest.approx((3.0, 1.0))
