@@ -214,7 +214,7 @@ def _predict_all(settings: Prediction) -> int:
         except ValueError as error:
             status = fail(error)
             continue
-        shares = _shares(predicted_classes(probabilities), trained.facts.class_names)
+        shares = _shares(predicted_classes(probabilities), facts.class_names)
         size = " x ".join(map(str, probabilities.shape[:-1]))
         print(f"{path}: {size}, {shares}, {time.perf_counter() - started:.1f} s, {mask}", flush=True)
     return status

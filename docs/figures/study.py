@@ -20,9 +20,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from train.reports.differences import differences
 from train.reports.page import verdict
 from train.reports.results import Part, Row, Run, RunKey
-from train.reports.tables import cell, differences, is_best, over_folds
+from train.reports.tables import cell, is_best, over_folds
 from train.runs.folder import RunFolder
 from train.runs.logs import read_metrics
 from train.scores import SCORES, TABLE_1, Score

@@ -11,14 +11,13 @@ from markupsafe import Markup
 
 from train.config import data_title
 from train.reports.charts import chart
+from train.reports.differences import Difference, differences
 from train.reports.results import Part, Row, own_settings, shared_settings
 from train.reports.significance import LEVEL
 from train.reports.tables import (
-    Difference,
     cell,
     class_headings,
     class_lines,
-    differences,
     failures,
     is_best,
     label,

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.train.reports.fake_runs import config_of, rows_of, rows_of_classes, write_run
+from train.reports.differences import differences
 from train.reports.results import Part, RunKey, read_rows
-from train.reports.tables import class_lines, csv_text, differences, failures, images_csv_text, markdown, note
+from train.reports.tables import class_lines, csv_text, failures, images_csv_text, markdown, note
 from train.runs.folder import RunFolder
 
 
