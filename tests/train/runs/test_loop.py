@@ -317,7 +317,7 @@ def test_other_images_in_the_same_folder_are_refused(tmp_path):
     open_folder(tiny_setup(folder)).log.write_text('{"step": 1}\n')
     with pytest.raises(
         RunError,
-        match=r"was trained on other images or masks than 'bright' has now, or on another split of them; see its",
+        match=r"was trained on another split than data\.splits, .* 'image 0' from train to validation; give another folder",
     ):
         train_tiny(folder, Bright(13))
 
