@@ -1,7 +1,7 @@
 """Puts the runs of comparisons into docs/study.csv, and draws from it tables of docs/results.md and README, and figures.
 
-docs/study.csv has a line for every test image of every run; with several commands of a comparison into one folder, the last
-one must name all of its losses. Two commands, from the root of the repository:
+docs/study.csv has a line for every test image of every complete run in the folder of a comparison, whichever of its commands
+made it. Two commands, from the root of the repository:
 
     python -m docs.figures.study collect drive-narrow=runs/compare-drive-narrow isbi2012-narrow=runs/compare-isbi2012-narrow
     python -m docs.figures.study draw
@@ -12,7 +12,8 @@ one must name all of its losses. Two commands, from the root of the repository:
 import argparse
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,35 +34,52 @@ ROOT = Path(__file__).parents[2]
 CSV, TERMS_CSV = ROOT / "docs" / "study.csv", ROOT / "docs" / "study-terms.csv"
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
 COLUMNS = tuple(score for score in SCORES if score.name != "ARE")
+ARE = next(score for score in SCORES if score.name == "ARE")
 
 PRESETS = {"drive-narrow": "DRIVE", "isbi2012-narrow": "ISBI 2012"}
 """Presets of the study -> the names of their data."""
 
 OURS = "bounded_cwmi"
 LOSSES = ("ce", "dice", "rmi", "dice_ce", "cwmi", OURS)
-"""Rows of the tables."""
+"""Rows of the tables of seed 0."""
+SEVERAL = ("ce", "cwmi", OURS)
+"""Losses that were trained from several seeds."""
+SEEDS = (0, 1)
 
 INK, ACCENT = "#1b2a41", "#d55e00"
 
 
 class Table(NamedTuple):
-    """A table of a page, with a row for each of `LOSSES`.
+    """A table of a page, with a row for each loss.
 
     Attributes:
         preset: of its runs.
         columns: its scores.
         reference: loss that the others are tested against; "" for a table of scores.
+        losses: its rows.
+        seeds: of its runs.
     """
 
     preset: str
     columns: Sequence[Score] = COLUMNS
     reference: str = ""
+    losses: Sequence[str] = LOSSES
+    seeds: Sequence[int] = (0,)
+
+    def rows(self, of_preset: Mapping[str, Row]) -> list[Row]:
+        """Its rows, of all rows of the preset."""
+        return [
+            replace(row, runs={part: run for part, run in row.runs.items() if part.seed in self.seeds})
+            for row in (of_preset[loss] for loss in self.losses)
+        ]
 
 
 TABLES = {
     **{preset: Table(preset) for preset in PRESETS},
     **{f"{preset}, tests": Table(preset, reference=OURS) for preset in PRESETS},
-    "drive-narrow, the paper's scores": Table("drive-narrow", columns=TABLE_1),
+    **{f"{preset}, seeds": Table(preset, losses=SEVERAL, seeds=SEEDS) for preset in PRESETS},
+    **{f"{preset}, seeds, tests": Table(preset, reference=OURS, losses=SEVERAL, seeds=SEEDS) for preset in PRESETS},
+    "drive-narrow, the paper's scores": Table("drive-narrow", columns=TABLE_1, losses=SEVERAL, seeds=SEEDS),
 }
 """Name of a table, as `<!-- table NAME -->` above its place has it -> what it holds."""
 
@@ -89,11 +107,14 @@ def collect(folders: Sequence[tuple[str, Path]]) -> None:
     lines: list[dict[str, Any]] = []
     terms: list[dict[str, Any]] = []
     for preset, folder in folders:
-        lines += [{"preset": preset, **line} for line in _lines(folder / "images.csv")]
-        for loss, network in dict.fromkeys(
-            (line["loss"], line["network"]) for line in lines if line["preset"] == preset
-        ):
-            terms += _terms(preset, folder, loss, network)
+        for run, loss, part in _complete_runs(folder):
+            own = {"preset": preset, "loss": loss, "network": "unet", "seed": part.seed, "fold": part.fold}
+            lines += [
+                {**own, "image": line.pop("name"), **{c.name: line[c.name] for c in (*COLUMNS, ARE)}}
+                for line in _lines(run.path / "test.csv")
+            ]
+            if loss in LOSSES and part == (0, 0):
+                terms += _terms(preset, run, loss)
     for path, content in ((CSV, lines), (TERMS_CSV, terms)):
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, content[0], lineterminator="\n")
@@ -107,9 +128,24 @@ def _lines(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _terms(preset: str, folder: Path, loss: str, network: str) -> Iterable[dict[str, Any]]:
-    """What the run of fold 0 logged of its terms, a line a value."""
-    run = RunFolder(folder / f"{network}-{parse_variant(loss).file_name}-fold0")
+def _complete_runs(folder: Path) -> list[tuple[RunFolder, str, Part]]:
+    """Those of a comparison, with loss, seed and fold, in the order of these."""
+    found = []
+    for path in folder.iterdir():
+        name = re.fullmatch(r"unet-(.+?)(?:-seed(\d+))?-fold(\d+)", path.name)
+        if name and RunFolder(path).is_complete:
+            loss = parse_variant(name[1].replace(",", ":", 1)).name
+            found.append((RunFolder(path), loss, Part(int(name[2] or 0), int(name[3]))))
+    return sorted(found, key=lambda run: (_place(run[1]), run[2]))
+
+
+def _place(loss: str) -> tuple[int, str]:
+    """The losses of the tables in their order, then variants."""
+    return (LOSSES.index(loss) if loss in LOSSES else len(LOSSES)), loss
+
+
+def _terms(preset: str, run: RunFolder, loss: str) -> Iterable[dict[str, Any]]:
+    """What a run logged of its terms, a line a value."""
     for logged in read_metrics(run):
         if "information/gradient_norm" not in logged:
             continue
@@ -138,7 +174,7 @@ def with_tables(text: str, rows: dict[str, dict[str, Row]]) -> str:
 
     def replace(found: re.Match[str]) -> str:
         table = TABLES[found[1]]
-        of_table = [rows[table.preset][loss] for loss in LOSSES]
+        of_table = table.rows(rows[table.preset])
         lines = tests(of_table, table) if table.reference else scores(of_table, table)
         return f"<!-- table {found[1]} -->\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -183,9 +219,10 @@ def draw_scores(rows: dict[str, dict[str, Row]], path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), len(shown), squeeze=False)
     for line, (preset, of_preset) in zip(axes, rows.items(), strict=True):
-        names = [loss for loss in LOSSES if loss in of_preset]
+        of_seed = Table(preset).rows(of_preset)
+        names = [row.loss for row in of_seed]
         for axis, metric in zip(line, shown, strict=True):
-            _chart(axis, [of_preset[name] for name in names], metric)
+            _chart(axis, of_seed, metric)
             axis.set_yticks(range(len(names)), names if axis is line[0] else [], color=INK)
         line[0].set_ylabel(PRESETS[preset], color=INK)
     canvas.print_png(path)
