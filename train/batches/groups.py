@@ -30,13 +30,15 @@ def read_groups(groups: str, names: Sequence[str]) -> list[str]:
         pattern = re.compile(unicodedata.normalize("NFC", groups))  # as names are
     except re.error as error:
         raise ValueError(f"data.groups must be a regular expression or a CSV file, got {groups!r}: {error}") from None
-    found = {name: pattern.search(name) for name in names}
-    missing = [name for name, match in found.items() if match is None]
+    matches = [pattern.search(name) for name in names]
+    found = [match and match[1 if pattern.groups else 0] for match in matches]
+    missing = [name for name, group in zip(names, found, strict=True) if not group]
     if missing:
         raise ValueError(
-            f"data.groups {groups!r} fits {len(names) - len(missing)} of {len(names)} names, not {missing[0]!r}"
+            f"data.groups {groups!r} finds a group in {len(names) - len(missing)} of {len(names)} names, "
+            f"not in {missing[0]!r}"
         )
-    return [(match[1] or "") if match.re.groups else match[0] for match in found.values() if match is not None]
+    return [group for group in found if group]
 
 
 def _from_csv(path: Path, names: Sequence[str]) -> list[str]:

@@ -25,7 +25,8 @@ def test_groups_of_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ("^0[12]", "data.groups '^0[12]' fits 4 of 5 names, not '03L'"),
+        ("^0[12]", "data.groups '^0[12]' finds a group in 4 of 5 names, not in '03L'"),
+        ("^(0[12])?", "data.groups '^(0[12])?' finds a group in 4 of 5 names, not in '03L'"),
         ("([", "data.groups must be a regular expression or a CSV file, got '([': "),
         ("absent.csv", "data.groups absent.csv cannot be read (No such file or directory)"),
         ("few.csv", "few.csv names no group of the image '01R'; it names '1R', which no image is called"),
