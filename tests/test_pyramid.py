@@ -165,13 +165,18 @@ def test_gradient_of_reconstruction_is_the_identity():
     np.testing.assert_allclose(gradient, 2 * image, atol=1e-5)
 
 
+def test_volumes_have_three_orientations_by_default():
+    bands = quick_jit(functools.partial(steerable_pyramid, levels=1, spatial_dims=3))(noise((16, 16, 16))).bands
+    assert [band.shape for band in bands] == [(3, 16, 16, 16)]
+
+
 @pytest.mark.parametrize(
     "shape, settings, message",
     [
         ((31, 64), {}, "levels=4 .* levels can be 1 to 3"),
         ((64, 3), {"levels": 1}, "too small"),
         ((64, 64), {"orientations": 17}, "1 to 16 for images, got 17"),
-        ((32, 32, 32), {"spatial_dims": 3}, "3 .* or 6 .* for volumes, got 4"),
+        ((32, 32, 32), {"spatial_dims": 3, "orientations": 4}, "3 .* or 6 .* for volumes, got 4"),
         ((64,), {}, "2 spatial axes"),
         ((64, 64), {"spatial_dims": 1}, "spatial_dims must be 2 .* or 3 .*, got 1"),
     ],
