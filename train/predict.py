@@ -226,7 +226,7 @@ def _shares(classes: npt.NDArray[np.int32], names: Sequence[str]) -> str:
     if len(names) == 2:
         return f"foreground {parts[1]:.1%}"
     largest = [number for number in np.argsort(-parts, kind="stable")[:_SHARES] if parts[number]]
-    return ", ".join(f"{names[number]} {parts[number]:.1%}" for number in largest)
+    return ", ".join(f"{names[number]}: {parts[number]:.1%}" for number in largest)
 
 
 def _channels(count: int) -> str:

@@ -20,6 +20,7 @@ class Coloured(Bright):
     """Three classes and three channels."""
 
     classes, channels = 3, 3
+    class_names = ("dim", "1", "bright")
 
     def __getitem__(self, index):
         example = super().__getitem__(index)
@@ -138,7 +139,7 @@ def test_tiles_leave_no_trace(grey, tmp_path):
     np.testing.assert_allclose(tiled, 1 / (1 + np.exp(-8 * ((values / 255 - mean) / deviation - 0.1))), atol=1e-6)
 
 
-def test_colours_and_classes(tmp_path):
+def test_colours_and_classes(tmp_path, capsys):
     made, folder = make_run(tmp_path / "run", Coloured())
     values = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
     PIL.Image.fromarray(values).save(tmp_path / "a.bmp")
@@ -148,6 +149,9 @@ def test_colours_and_classes(tmp_path):
     np.testing.assert_allclose(written, np.moveaxis(probabilities, -1, 0), atol=1e-5)
     mask = np.asarray(PIL.Image.open(tmp_path / "out" / "a_mask.png"))
     np.testing.assert_array_equal(mask, probabilities.argmax(-1))
+    line = capsys.readouterr().out
+    for number, name in enumerate(Coloured.class_names):
+        assert not (mask == number).any() or f"{name}: {(mask == number).mean():.1%}" in line
 
 
 def test_volumes_keep_their_place(tmp_path, capsys):
