@@ -12,7 +12,8 @@ import PIL.Image
 import tifffile
 
 from train.datasets.lengths import imagej_settings
-from train.datasets.readers import NIFTI_SUFFIXES, read_spacing, stem
+from train.datasets.nifti import is_nifti
+from train.datasets.readers import read_spacing, stem
 from train.palette import class_colours
 from train.runs.steps import predicted_classes
 
@@ -46,7 +47,7 @@ def prediction_files(folder: Path, path: Path, spatial_dims: int, *, values: Seq
         ValueError: one is there by itself, so that it is no prediction but the user's own.
     """
     picture = ".png" if spatial_dims == 2 and _narrowest(values, _PICTURE_TYPES).dtype != np.float32 else ".tif"
-    suffixes = (".nii.gz", ".nii.gz") if _is_nifti(path) else (picture, ".tif")
+    suffixes = (".nii.gz", ".nii.gz") if is_nifti(path) else (picture, ".tif")
     mask, probability = (
         folder / f"{stem(path)}_{kind}{suffix}" for kind, suffix in zip(("mask", "probability"), suffixes, strict=True)
     )
@@ -85,7 +86,7 @@ def write_prediction(
     """
     classes = max(probabilities.shape[-1], 2)
     probability = probabilities[..., 0] if classes == 2 else probabilities
-    nifti = _is_nifti(path)
+    nifti = is_nifti(path)
     if not values:
         values = range(classes) if nifti or classes > 2 or colours else _BLACK_AND_WHITE
     mask = _narrowest(values, _NIFTI_TYPES if nifti else _PICTURE_TYPES)[predicted_classes(probabilities)]
@@ -110,10 +111,6 @@ def write_prediction(
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror or error})") from error
     return files
-
-
-def _is_nifti(path: Path) -> bool:
-    return path.name.lower().endswith(NIFTI_SUFFIXES)
 
 
 def _write_tiff(file: Path, values: npt.NDArray[Any], dims: int, spacing: Sequence[float] | None) -> None:

@@ -33,8 +33,7 @@ from train.datasets.pictures import Stored, places, read_picture, shown
 from train.datasets.tiff import is_tiff, read_tiff, tiff_spacing
 
 PICTURE_SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif")
-NIFTI_SUFFIXES = nifti.SUFFIXES
-SUFFIXES = (*NIFTI_SUFFIXES, *PICTURE_SUFFIXES)
+SUFFIXES = (*nifti.SUFFIXES, *PICTURE_SUFFIXES)
 
 _GREATEST = 2.0**53  # class number in a file of floats
 _AFFINE_TOLERANCE_MM = 1e-3
