@@ -82,8 +82,8 @@ def test_tables_of_the_study_are_those_of_its_runs():
     pytest.importorskip("tyro")
     from docs.figures import study
 
-    rows = {preset: study.read(preset) for preset in study.PRESETS}
-    assert all(set(of_preset) >= set(study.LOSSES) for of_preset in rows.values())
+    rows = {name: study.read(name) for name in study.SETS}
+    assert all(set(rows[table.set]) >= set(table.losses) for table in study.TABLES.values())
     texts = [page.read_text(encoding="utf-8") for page in study.PAGES]
     assert sorted(re.findall("<!-- table (.*) -->", "".join(texts))) == sorted(study.TABLES)
     assert [study.with_tables(text, rows) for text in texts] == texts
