@@ -1,8 +1,8 @@
 """The runs of the study: what a comparison's folder holds is added to files of docs/study, and read back as rows.
 
-A file for each set has a line for every test image of every run, with all its scores, those of classes too. `RUNS` has
-one for every run: its time, and what its log says of probabilities and of validation. `TERMS` has what runs of fold 0 and seed 0
-with losses of `TERMS_OF` logged of the terms of these.
+A file for each set has a line for every test image of every run, with all its scores, those of classes too. `RUNS` has one
+for every run: its time, and what its log says of probabilities and of validation. `TERMS` has what runs of fold 0 and seed 0
+logged of the terms of their loss, of losses in `TERMS_OF`.
 """
 
 import csv
