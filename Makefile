@@ -12,11 +12,12 @@ test: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest --numprocesses auto --dist worksteal
+	$(RUN) -m pytest --numprocesses auto --dist worksteal -m 'not documentation'
 
-# The site, in build/site. A link or a name that leads nowhere is an error.
+# The site, in build/site, and all code of README, pages and notebooks. A link or a name that leads nowhere is an error.
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
+	$(RUN) -m pytest --numprocesses auto --dist worksteal -m documentation
 
 # Other versions than those of the lock file: the oldest, and Colab's.
 compat:

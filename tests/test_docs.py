@@ -1,4 +1,4 @@
-"""Every block of code in README and docs runs, and every command of theirs is one that can be typed."""
+"""Every block of code in README and docs runs, as `make docs` asks, and every command of theirs is one that can be typed."""
 
 import importlib
 import inspect
@@ -24,6 +24,7 @@ def pages(language):
     return [pytest.param(page, id=str(page.relative_to(ROOT))) for page in found]
 
 
+@pytest.mark.documentation
 @pytest.mark.skipif(not hasattr(jax, "shard_map"), reason="the pages are for a JAX that has shard_map")
 @pytest.mark.parametrize("page", pages("python"))
 def test_code_runs(page, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, with fewer steps, and are kept without what they print."""
+"""The notebooks run from top to bottom, with fewer steps, as `make docs` asks, and are kept without what they print."""
 
 import os
 import re
@@ -32,6 +32,7 @@ def shortened(cell):
     return re.sub(r"^(\w+ = )[\d_]+(.*# at least (\d+))", r"\g<1>\3\2", cell.source, flags=re.MULTILINE)
 
 
+@pytest.mark.documentation
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path, tmp_path):
     notebook = read(path)

@@ -52,18 +52,13 @@ def test_jit_is_eager(name):
 def test_a_batch_is_its_images_one_by_one_and_on_two_devices(x64, name):
     assert jax.device_count() >= 2
     logits, labels = batch()
-    given = maps(name, labels)
     single = jax.value_and_grad(lambda logits, labels, given: loss(name)(logits, labels, **given))
-    compiled = quick_jit(single)
-    ones = [compiled(logits[i], labels[i], {key: value[i] for key, value in given.items()}) for i in range(COUNT)]
-    values, gradients = (np.stack(parts) for parts in zip(*ones, strict=True))
+    mapped = quick_jit(jax.pmap(jax.vmap(single)))(*split((logits, labels, maps(name, labels)), 2, -1))
+    values, gradients = (np.asarray(of_two).reshape(COUNT, *of_two.shape[2:]) for of_two in mapped)
     each, mean, gradient = evaluate(name, logits, labels)
     assert_near(each, values)
     assert_near(mean, values.mean())
     assert_near(gradient, gradients / COUNT)
-    mapped, mapped_gradients = quick_jit(jax.pmap(jax.vmap(single)))(*split((logits, labels, given), 2, -1))
-    assert_near(mapped.ravel(), values)
-    assert_near(mapped_gradients.reshape(gradients.shape), gradients)
 
 
 @each_loss
@@ -129,8 +124,9 @@ def test_two_channels_are_one_channel_of_their_difference(x64, name):
     assert_near(gradient, np.concatenate([-of_difference, of_difference], axis=-1))
 
 
-@each_loss_and_channels
-def test_one_hot_probabilities_are_classes(name, channels):
+@each_loss
+def test_one_hot_probabilities_are_classes(name):
+    channels = 1 if name in OF_TWO_CLASSES else 3
     logits, labels = batch(channels, dtype=np.float32)
     given = maps(name, labels, channels)
     one_hot = labels.astype(np.float32) if channels == 1 else np.eye(channels, dtype=np.float16)[labels]

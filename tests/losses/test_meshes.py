@@ -12,16 +12,25 @@ from numpy.testing import assert_allclose
 from cwmi_jax.losses import LOSSES
 from tests import versions
 from tests.golden import quick_jit
-from tests.losses.cases import COUNT, EACH, MASKS, batch, batch_of_masks, evaluate, holes, loss, maps, maps_of_masks
+from tests.losses.cases import (
+    COUNT,
+    MASKS,
+    OF_TWO_CLASSES,
+    batch,
+    batch_of_masks,
+    evaluate,
+    holes,
+    loss,
+    maps,
+    maps_of_masks,
+)
 
-each_loss = pytest.mark.parametrize("name", LOSSES)
 
+def values_and_gradient(name, activation, logits, labels, where, given):
+    def function(logits, reduction):
+        return loss(name)(logits, labels, activation=activation, where=where, reduction=reduction, **given)
 
-def value_and_gradient(name, activation, logits, labels, where, given):
-    def mean(logits):
-        return loss(name)(logits, labels, activation=activation, where=where, **given)
-
-    return jax.value_and_grad(mean)(logits)
+    return function(logits, "none"), *jax.value_and_grad(lambda logits: function(logits, "mean"))(logits)
 
 
 def assert_near(result, expected):
@@ -30,15 +39,16 @@ def assert_near(result, expected):
 
 
 def assert_devices_keep_their_images(name, kind, logits, labels, where, given, activation="softmax"):
-    _, value, gradient = evaluate(name, logits, labels, where, given, activation)
+    expected = evaluate(name, logits, labels, where, given, activation)
     mesh = versions.make_mesh(kind)
     split = NamedSharding(mesh, PartitionSpec("data"))
     arguments = jax.device_put((logits, labels, where, given), split)
-    program = quick_jit(functools.partial(value_and_gradient, name, activation)).lower(*arguments).compile()
+    program = quick_jit(functools.partial(values_and_gradient, name, activation)).lower(*arguments).compile()
     result = program(*arguments)
-    assert_near(result[0], value)
-    assert_near(result[1], gradient)
-    assert result[1].sharding.is_equivalent_to(split, logits.ndim)
+    for of_devices, of_one in zip(result, expected, strict=True):
+        assert_near(of_devices, of_one)
+    assert result[0].sharding.is_equivalent_to(split, 1)
+    assert result[2].sharding.is_equivalent_to(split, logits.ndim)
     gathered = re.findall(r"= (\w+)\[\S+ all-gather", program.as_text())
     if name == "skea_topo":
         # Its second term is found on the host, from masks.
@@ -53,7 +63,10 @@ def assert_devices_keep_their_images(name, kind, logits, labels, where, given, a
 
 @pytest.mark.parametrize(
     ("name", "channels", "kind"),
-    [(*case, kind) for case in EACH for kind in versions.KINDS if (case[1], kind) != (3, "Explicit")],
+    [
+        *((name, 1 if name in OF_TWO_CLASSES else 3, "Auto") for name in LOSSES),
+        *((name, 1, "Explicit") for name in LOSSES),
+    ],
 )
 def test_each_device_works_on_its_own_images(x64, name, channels, kind):
     logits, labels = batch(channels)
@@ -73,19 +86,7 @@ def test_each_device_works_on_the_masks_of_its_own_images(x64, name, kind):
     assert_devices_keep_their_images(name, kind, logits, labels, where, given, "sigmoid")
 
 
-@each_loss
-def test_images_keep_their_devices_without_a_reduction(x64, name):
-    logits, labels = batch()
-    given = maps(name, labels)
-    split = NamedSharding(versions.make_mesh("Explicit"), PartitionSpec("data"))
-    run = quick_jit(lambda logits, labels, given: loss(name)(logits, labels, reduction="none", **given))
-    each = run(*jax.device_put((logits, labels, given), split))
-    assert each.sharding.is_equivalent_to(split, 1)
-    assert_near(each, evaluate(name, logits, labels)[0])
-
-
-@each_loss
-@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(("name", "check"), [*((name, True) for name in LOSSES), ("ce", False), ("cwmi", False)])
 def test_within_shard_map(x64, name, check):
     """Of images that differ between devices, and of a parameter that all of them share."""
     if name in ("hausdorff_dt", "cbdice") and check and jax.__version_info__ < (0, 6):

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.golden import quick_jit
 from tests.train.models.numpy_unet import NumpyUNet, random_variables
+from tests.versions import make_mesh
 from train.models import AttentionUNet, UNet
 
 each_network = pytest.mark.parametrize("network_class", [UNet, AttentionUNet])
@@ -296,6 +298,27 @@ def test_images_of_the_wrong_shape_are_named(spatial_dims, shape, message):
     network = UNet(width=2, depth=1, spatial_dims=spatial_dims)
     with pytest.raises(ValueError, match=message):
         network.init(jax.random.key(0), jnp.ones(shape), train=False)
+
+
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("norm", ["batch", "group"])
+@each_network
+def test_an_explicit_mesh_shards_the_logits_as_the_images(network_class, norm, spatial_dims):
+    """With and without sizes of images on a canvas, and where they have to be padded."""
+    network = network_class(width=2, depth=2, groups=2, norm=norm, spatial_dims=spatial_dims)
+    shape = (4, *(9, 6, 5)[:spatial_dims], 1)
+    mesh = make_mesh("Explicit")
+    whole, split = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
+    init = functools.partial(network.init, train=False)
+    variables = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=whole),
+        jax.eval_shape(init, jax.random.key(0), jnp.ones(shape)),
+    )
+    images = jax.ShapeDtypeStruct(shape, np.float32, sharding=split)
+    for given in ({}, {"sides": jax.ShapeDtypeStruct((4, spatial_dims), np.int32, sharding=split)}):
+        logits, _ = jax.eval_shape(updating(network), variables, images, **given)
+        assert logits.shape == (*images.shape[:-1], 2)
+        assert logits.sharding.spec[0] == "data"
 
 
 def test_strict_promotion_is_enough():
