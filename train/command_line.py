@@ -118,7 +118,10 @@ def refuse_unknown(unknown: Sequence[str], flags: Iterable[str], prog: str) -> N
 
 
 def flags_of(kind: type, prefix: str = "") -> list[str]:
-    """The flags that set a dataclass's fields and those of dataclasses in it; not the shorter names that some have."""
+    """The flags that set a dataclass's fields and those of dataclasses in it; not the shorter names that some have.
+
+    Of what is on or off there are two: `--flips` and `--no-flips`.
+    """
     flags = []
     for name, hint in typing.get_type_hints(kind, include_extras=True).items():
         if not any(field.name == name for field in dataclasses.fields(kind)):
@@ -129,7 +132,9 @@ def flags_of(kind: type, prefix: str = "") -> list[str]:
         if dataclasses.is_dataclass(inner):
             flags += flags_of(typing.cast(type, inner), f"{prefix}{name}.")
         elif tyro.conf.Positional not in marks:
-            flags.append("--" + f"{prefix}{_own_name(marks) or name}".replace("_", "-"))
+            own = _own_name(marks) or name
+            turned = [own, f"no-{own}"] if inner is bool else [own]
+            flags += ["--" + f"{prefix}{each}".replace("_", "-") for each in turned]
     return flags
 
 

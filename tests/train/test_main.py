@@ -366,6 +366,10 @@ def test_help_answers_before_jax_is_loaded():
         ),
         (["drive", "--data.sorce=mine"], "unknown flag --data.sorce; did you mean --data.source"),
         (["drive", "--width", "3"], "unknown flag --width; did you mean --model.width?"),
+        (
+            ["drive", "--no-data.blocks"],
+            "unknown flag --no-data.blocks; did you mean --data.blocks or --data.no-blocks?",
+        ),
         (["drive", "--verbose"], "unknown flag --verbose; `python -m train drive --help` lists all"),
         (["drive", "DRIVE"], "unknown argument DRIVE; `python -m train drive --help` lists all"),
         (["drive", "--model.name", "vnet"], "--model.name must be one of 'unet', 'attention_unet', got 'vnet'"),
