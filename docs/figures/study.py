@@ -30,6 +30,10 @@ BINARY = ("drive-narrow", "isbi2012-narrow")
 """Sets of two classes."""
 LOSSES = ("ce", "dice", "rmi", "dice_ce", "cwmi", OURS)
 """Rows of their tables."""
+MANY = ("camvid", "hippocampus")
+"""Sets of more."""
+OF_CLASSES = ("ce", "dice_ce", "cwmi")
+"""Rows of their tables."""
 SEVERAL = ("ce", "cwmi", OURS)
 """Those that were trained from several seeds on all sets."""
 
@@ -83,6 +87,8 @@ TABLES = {
     **{f"{name}, tests": Table(name, seeds=_SEEDS[name], reference=OURS) for name in BINARY},
     "isbi2012-narrow, seeds": Table("isbi2012-narrow", losses=SEVERAL),
     "isbi2012-narrow, seeds, tests": Table("isbi2012-narrow", losses=SEVERAL, reference=OURS),
+    **{name: Table(name, losses=OF_CLASSES, seeds=(0,), folds=(0,)) for name in MANY},
+    **{f"{name}, classes": Table(name, losses=OF_CLASSES, seeds=(0,), folds=(0,), by_class=True) for name in MANY},
     "drive-narrow, the paper's scores": Table(
         "drive-narrow", losses=("ce", "dice", "rmi", "cwmi", OURS), columns=TABLE_1
     ),
