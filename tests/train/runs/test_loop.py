@@ -124,7 +124,9 @@ def test_a_run_stopped_by_sigterm_goes_on_to_the_same_bits(step, whole, tmp_path
 
 
 @pytest.mark.parametrize(
-    "loss", [LossConfig(name="cwmi", options={"levels": 2}), LossConfig(name="wce")], ids=lambda loss: loss.name
+    "loss",
+    [LossConfig(name="cwmi", options={"levels": 1, "orientations": 2}), LossConfig(name="wce")],
+    ids=lambda loss: loss.name,
 )
 def test_losses_of_two_phases_and_of_maps_go_on_to_the_same_bits(loss, tmp_path, monkeypatch):
     losses = [line["loss"] for line in logged(train_twice(tmp_path, monkeypatch, loss=loss)) if "loss" in line]

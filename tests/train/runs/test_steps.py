@@ -83,7 +83,7 @@ def test_a_step_is_a_gradient_and_an_update(norm):
         chosen = jnp.where(batch["labels"] == 1, probability, 1 - probability)
         return -jnp.log(chosen).mean(), changed.get("batch_stats", {})
 
-    (value, statistics), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+    (value, statistics), gradients = quick_jit(jax.value_and_grad(objective, has_aux=True))(state.params)
     after, metrics = take(state, batch, network=network, optimizer=optimizer, loss=CE, ema=0.0)
     assert_close(after.params, jax.tree.map(lambda p, g: p - 0.5 * g, state.params, gradients))
     assert_close(after.batch_statistics, statistics)
