@@ -38,21 +38,23 @@ class _Rule(NamedTuple):
 
     Attributes:
         longest: side of a crop, pixels.
-        pixels: of a batch, in which a step of the narrow network takes 0.4 s in images and 2 s in volumes.
+        pixels: of a batch, in which a step of the narrow network takes 0.4 s in images and 1 s in volumes.
         epochs: how many such steps there are, in epochs of 50; up to twice as many of cheaper ones.
         seconds: for the prediction of a pixel.
+        width: of the network's first stage.
+        deep_from: shortest side of what is halved three times and not twice.
     """
 
     longest: int
     pixels: int
     epochs: int
     seconds: float
+    width: int
+    deep_from: int
 
 
-_RULES = {2: _Rule(160, 4 * 160**2, 20, 1e-6), 3: _Rule(32, 2 * 32**3, 5, 7e-6)}
-_WIDTH = 16
+_RULES = {2: _Rule(160, 4 * 160**2, 20, 1e-6, 16, 64), 3: _Rule(32, 2 * 32**3, 10, 3e-6, 8, 32)}
 _SHORTEST = 32  # Side of a crop for which the four levels of the CWMI losses fit.
-_DEEP_FROM = 64  # Shortest side of images that are halved three times and not twice.
 _BATCH = (2, 16)
 _WHOLE_PIXELS = 2**23  # Of a batch of whole images, as it is validated.
 _VALIDATION_SECONDS = 120
@@ -122,8 +124,8 @@ def _choices(config: Config, images: Sequence[ImageFacts], parts: PartSizes) -> 
     """Every setting of `OF_IMAGES`; of those that are given, the given value."""
     sides = _largest(images)
     rule = _RULES[len(sides)]
-    width = config.model.width or _WIDTH
-    depth = config.model.depth or (3 if len(sides) == 2 and min(sides) >= _DEEP_FROM else 2)
+    width = config.model.width or rule.width
+    depth = config.model.depth or (3 if min(sides) >= rule.deep_from else 2)
     crop = config.data.augmentation.crop
     if crop == (0,):
         crop = _crop(sides, rule.longest, 2**depth, square=config.data.augmentation.rot90)

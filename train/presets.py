@@ -143,8 +143,9 @@ def volumes() -> Config:
     """A folder of one's own volumes, such as the 65 of a hippocampus of about 36 x 50 x 35 voxels.
 
     `python -m train volumes --data.source FOLDER`, which holds `images/` and `masks/`, NIfTI or TIFF of several pages. A
-    narrow 3-D U-Net, 180 steps of crops, each volume standardised by its own mean and deviation. Scans are not turned around,
-    for the classes of a body often differ by their side or their end; of tissue, `--data.augmentation.flips` doubles the data.
+    narrow 3-D U-Net, 180 steps of crops, each volume standardised by its own mean and deviation. Scans are not turned
+    around, for the classes of a body often differ by their side or their end; of tissue, `--data.augmentation.flips` makes
+    more of few.
 
     Time on 2 CPU cores: 3 to 4 minutes.
     """

@@ -40,8 +40,8 @@ def chosen(found, config=OWN):
         (images(3, 500, 500), [160, 160], 2, 16, 3, 40, 1),
         (images(5, 3000, 4000), [160, 160], 1, 16, 3, 40, 4),  # whole images are validated
         (images(3000, 512, 512), [160, 160], 4, 16, 3, 20, 18),
-        (images(65, 36, 50, 35), [32, 32, 32], 2, 16, 2, 5, 1),
-        (images(20, 12, 128, 128), [32, 32, 32], 2, 16, 2, 5, 1),
+        (images(65, 36, 50, 35), [32, 32, 32], 2, 8, 3, 10, 1),
+        (images(20, 12, 128, 128), [32, 32, 32], 2, 8, 2, 10, 1),
     ],
     ids=["large", "twelve", "small", "tiny", "three", "huge", "many", "volumes", "flat volumes"],
 )
