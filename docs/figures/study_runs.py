@@ -15,7 +15,7 @@ from typing import Any
 from train.reports.results import Part, Row, Run, RunKey
 from train.runs.folder import RunFolder
 from train.runs.logs import read_metrics
-from train.scores import BY_CLASS, VALIDATION, mean_of
+from train.scores import BY_CLASS, VALIDATION, Score, mean_of
 from train.variants import parse_variant
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +34,9 @@ SETS = {
 OURS = "bounded_cwmi"
 TERMS_OF = ("cwmi", OURS)
 """Losses whose terms are drawn."""
+
+BACKGROUND = Score("background", mean_of, higher=False, digits=2, in_table_1=False)
+"""The mean probability of class 1 on the background of training crops, at the end of runs that log it."""
 
 _RUN = ("loss", "network", "seed", "fold")
 _LOOKS = 3
@@ -89,6 +92,8 @@ def read(name: str) -> dict[str, Row]:
         loss, network, seed, fold = of_run
         part = Part(int(seed), int(fold))
         result = {**facts[of_run], **_means(images)}
+        if result[BACKGROUND.name]:
+            result["mean"][BACKGROUND.name] = float(result[BACKGROUND.name])
         rows.setdefault(loss, {})[part] = Run(RunKey(network, loss, part, RunFolder(Path())), {}, result, images)
     return {loss: Row("unet", loss, dict(sorted(of_loss.items())), {}) for loss, of_loss in rows.items()}
 
