@@ -26,8 +26,8 @@ from train.scores import SCORES, TABLE_1, Score
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
 COLUMNS = tuple(score for score in SCORES if score.name != "ARE")
 
-BINARY = ("drive-narrow", "isbi2012-narrow")
-"""Sets of two classes."""
+BINARY = {"drive-narrow": (0, 1), "isbi2012-narrow": (0,)}
+"""Sets of two classes -> seeds from which all losses were trained."""
 LOSSES = ("ce", "dice", "rmi", "dice_ce", "cwmi", OURS)
 """Rows of their tables."""
 MANY = {"camvid": ("ce", "dice_ce", "cwmi"), "hippocampus": ("ce", "dice_ce", "cwmi", OURS)}
@@ -90,11 +90,9 @@ class Table(NamedTuple):
         return _tests(self, rows, columns) if self.reference else _scores(self, rows, columns)
 
 
-_SEEDS = {"drive-narrow": (0, 1), "isbi2012-narrow": (0,)}
-
 TABLES = {
-    **{name: Table(name, seeds=_SEEDS[name]) for name in BINARY},
-    **{f"{name}, tests": Table(name, seeds=_SEEDS[name], reference=OURS) for name in BINARY},
+    **{name: Table(name, seeds=seeds) for name, seeds in BINARY.items()},
+    **{f"{name}, tests": Table(name, seeds=seeds, reference=OURS) for name, seeds in BINARY.items()},
     "isbi2012-narrow, seeds": Table("isbi2012-narrow", losses=SEVERAL),
     "isbi2012-narrow, seeds, tests": Table("isbi2012-narrow", losses=SEVERAL, reference=OURS),
     **{name: Table(name, losses, seeds=(0,), folds=(0,)) for name, losses in MANY.items()},

@@ -25,7 +25,6 @@ RUNS, TERMS = FOLDER / "runs.csv", FOLDER / "terms.csv"
 SETS = {
     "drive-narrow": "DRIVE",
     "isbi2012-narrow": "ISBI 2012",
-    "drive-av": "arteries and veins",
     "camvid": "CamVid",
     "hippocampus": "hippocampus",
 }

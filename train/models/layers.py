@@ -241,9 +241,8 @@ def inside_of(sides: jax.Array, shape: tuple[int, ...], *, multiple: int, stage:
 def pad_to_multiple(images: jax.Array, multiple: int) -> jax.Array:
     """Repeats the last pixels of `[B, *shape, C]` along each side until `multiple` divides it."""
     for axis, side in enumerate(images.shape[1:-1], start=1):
-        if (
-            -side % multiple
-        ):  # Not jnp.pad, which slices the batch too, and so cannot have it on a mesh of explicit axes.
+        # jnp.pad slices every axis, which that of the batch does not allow on a mesh of explicit axes.
+        if missing := -side % multiple:
             last = jax.lax.slice_in_dim(images, side - 1, side, axis=axis)
-            images = jnp.concatenate([images, jnp.repeat(last, -side % multiple, axis=axis)], axis=axis)
+            images = jnp.concatenate([images, jnp.repeat(last, missing, axis=axis)], axis=axis)
     return images
