@@ -1,8 +1,11 @@
-"""Prints the cost of every loss, forward and backward, beside cross entropy: the paper's Table 4 for the loss alone."""
+"""Prints the cost of every loss, forward and backward, beside cross entropy: the paper's Table 4 for the loss alone.
+
+`--memory` prints what each needs at three sizes instead, a volume among them, and runs nothing.
+"""
 
 import argparse
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.timing import device_line, take_turns, temporaries_over
+from benchmarks.timing import device_line, take_turns, temporaries_over, temporary_bytes
 from cwmi_jax.losses import LOSSES, MAPS, boundary, skea_topo
 
 Maps = Mapping[str, Callable[..., np.ndarray]]
+Array = jax.Array | jax.ShapeDtypeStruct
 
 VARIANTS: dict[str, tuple[Callable[..., jax.Array], Maps]] = {
     "skea_topo without topology": (
@@ -24,6 +28,10 @@ VARIANTS: dict[str, tuple[Callable[..., jax.Array], Maps]] = {
 }
 """Losses with other options than in `LOSSES`, and the maps that they need then."""
 
+SHAPES = ((10, 512, 512), (1, 1024, 2048), (1, 128, 128, 128))
+"""Labels of `--memory`."""
+IMAGES_ONLY = ("skea_topo", "skea_topo without topology")
+
 
 def main() -> None:
     """Measures every loss and prints a Markdown table."""
@@ -31,13 +39,22 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="runs of each program (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=10, help="images (default: %(default)s)")
     parser.add_argument("--side", type=int, default=512, help="of an image, pixels (default: %(default)s)")
+    parser.add_argument("--memory", action="store_true", help="compile for three sizes, run nothing")
     arguments = parser.parse_args()
+    losses = {**{name: (loss, MAPS.get(name, {})) for name, loss in LOSSES.items()}, **VARIANTS}
+    if arguments.memory:
+        print_memory(losses)
+        return
     logits, labels = blurred_membranes(arguments.batch, arguments.side)
     programs, temporaries = {}, {}
-    for name, loss in LOSSES.items():
-        programs[name], temporaries[name] = compile_loss(loss, MAPS.get(name, {}), logits, labels)
-    for name, (loss, maps) in VARIANTS.items():
-        programs[name], temporaries[name] = compile_loss(loss, maps, logits, labels)
+    for name, (loss, makers) in losses.items():
+        maps = {
+            keyword: jnp.asarray(np.stack([function(label) for label in labels]).astype(np.float32))
+            for keyword, function in makers.items()
+        }
+        step = compile_loss(loss, logits, jnp.asarray(labels), maps)
+        programs[name] = functools.partial(step, logits, jnp.asarray(labels), **maps)
+        temporaries[name] = temporaries_over(logits, step)
     seconds = take_turns(programs, arguments.repeats)
     print(f"{arguments.batch} x {arguments.side}^2; {device_line()}\n")
     print("| loss | ms | x cross entropy | temporaries / logits |")
@@ -57,15 +74,33 @@ def blurred_membranes(batch: int, side: int) -> tuple[jax.Array, np.ndarray]:
 
 
 def compile_loss(
-    loss: Callable[..., jax.Array], makers: Maps, logits: jax.Array, labels: np.ndarray
-) -> tuple[Any, float]:
-    """The program of a loss and its gradient, and its temporary buffers over the size of the logits."""
+    loss: Callable[..., jax.Array], logits: Array, labels: Array, maps: Mapping[str, Array], **options: Any
+) -> jax.stages.Compiled:
+    """The program of a loss and its gradient."""
+    return jax.jit(jax.value_and_grad(functools.partial(loss, **options))).lower(logits, labels, **maps).compile()
+
+
+def print_memory(losses: Mapping[str, tuple[Callable[..., jax.Array], Maps]]) -> None:
+    """A Markdown table of the temporary buffers of each loss and its gradient, MiB, at all of `SHAPES`."""
+    print(f"MiB of temporary buffers, one channel; {device_line()}\n")
+    print(f"| loss | {' | '.join(' x '.join(map(str, shape)) for shape in SHAPES)} |\n|---{'|---:' * len(SHAPES)}|")
+    for name, (loss, makers) in losses.items():
+        cells = [
+            "" if name in IMAGES_ONLY and len(shape) == 4 else f"{memory_of(loss, makers, shape) / 2**20:.0f}"
+            for shape in SHAPES
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def memory_of(loss: Callable[..., jax.Array], makers: Maps, shape: Sequence[int]) -> float:
+    """The compiler's count of bytes of a loss and its gradient for labels of some shape, `[N, *spatial]`."""
+    logits, labels = jax.ShapeDtypeStruct((*shape, 1), jnp.float32), jax.ShapeDtypeStruct(shape, jnp.int32)
+    small = np.arange(4 ** (len(shape) - 1)).reshape([4] * (len(shape) - 1)) % 2
     maps = {
-        keyword: jnp.asarray(np.stack([function(label) for label in labels]).astype(np.float32))
+        keyword: jax.ShapeDtypeStruct((*shape, *function(small).shape[small.ndim :]), jnp.float32)
         for keyword, function in makers.items()
     }
-    step = jax.jit(jax.value_and_grad(loss)).lower(logits, labels, **maps).compile()
-    return functools.partial(step, logits, jnp.asarray(labels), **maps), temporaries_over(logits, step)
+    return temporary_bytes(compile_loss(loss, logits, labels, maps, spatial_dims=small.ndim))
 
 
 if __name__ == "__main__":

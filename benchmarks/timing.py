@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -19,11 +19,16 @@ def device_line() -> str:
 
 def temporaries_over(logits: jax.Array, program: jax.stages.Compiled) -> float:
     """The compiler's count of a program's temporary buffers, over the size of the logits."""
+    return temporary_bytes(program) / logits.nbytes
+
+
+def temporary_bytes(program: jax.stages.Compiled) -> float:
+    """The compiler's count of a program's temporary buffers; not a number where it does not count."""
     memory = program.memory_analysis()
-    return memory.temp_size_in_bytes / logits.nbytes if memory else math.nan
+    return memory.temp_size_in_bytes if memory else math.nan
 
 
-def take_turns(programs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def take_turns(programs: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median seconds of each program, run one after the other over and over.
 
     Before each run a large array is written, as a network's activations are before its loss, so that no program finds its
