@@ -303,7 +303,7 @@ def test_two_hosts_train_what_one_trains_and_both_stop_when_one_is_told_to(home,
     assert len(lines[0]) == len(lines[1]) == 8
     for there, whole in zip(*(map(json.loads, those) for those in lines), strict=True):
         assert there.keys() == whole.keys()
-        for name in there.keys() - {"seconds"}:
+        for name in (name for name in there if not name.startswith("seconds")):
             assert there[name] == pytest.approx(whole[name], abs=1e-5)
     for name in ("config.json", "split.json", "statistics.json", "result.json", "test.csv"):
         assert (home / "hosts" / name).exists()

@@ -5,8 +5,8 @@ interrupted.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from train.runs.position import Position
 from train.runs.progress import ProgressBar
 from train.runs.setup import Setup, initial_state
 from train.runs.steps import TrainState
+from train.runs.stopwatch import Stopwatch
 from train.scores import VALIDATION
 
 
@@ -73,7 +74,7 @@ class _Loop:
         self.state = parallel.replicate(state)
         self.losses = list(position.losses)
         self.best = dict(position.best)
-        self.seconds_before, self.began = position.seconds, time.perf_counter()
+        self.seconds_before, self.began, self.watch = position.seconds, time.perf_counter(), Stopwatch()
         # Losses on the device that nobody has looked at, with the names of the images.
         self.unseen: list[tuple[Any, tuple[str, ...]]] = []
         loading = setup.loading()
@@ -98,7 +99,7 @@ class _Loop:
 
     def go(self, stop: StopSignals) -> None:
         config, setup = self.setup.config, self.setup
-        total = config.epochs * setup.epoch_steps
+        total, first = config.epochs * setup.epoch_steps, self.step
         name = f"{config.data.title} {config.model.name} {config.loss.name} fold {config.data.fold}"
         with ProgressBar(name, total, config.log_steps, self.step) as bar:
             while self.step < total:
@@ -115,7 +116,17 @@ class _Loop:
                     self._save(None)
                     self.checkpoints.wait()
                     raise Interrupted(f"stopped after step {self.step}; the same command goes on from there")
-        self.checkpoints.wait()
+        with self.watch.on("checkpoints"):
+            self.checkpoints.wait()
+        if self.step > first:
+            spent = self.watch.spent()
+            parts = ", ".join(f"{part} {seconds:.1f}" for part, seconds in spent.items())
+            print(f"{sum(spent.values()):.1f} s: {parts}", flush=True)
+
+    @contextmanager
+    def _compiling(self, bar: ProgressBar, program: str) -> Iterator[None]:
+        with bar.compiling(program) as first, self.watch.on("compiling") if first else nullcontext():
+            yield
 
     def _train(self, phase: Phase, bar: ProgressBar) -> Any:
         if phase.first_epoch not in self.steps:
@@ -125,9 +136,10 @@ class _Loop:
             self.steps[phase.first_epoch] = parallel.parallel_train_step(
                 setup.network, setup.optimizer, phase.loss, ema, phase.terms, setup.config.log_steps
             )
-        batch = next(self.batches)
-        arrays = parallel.split_over_devices(step_arrays(batch, phase.maps))
-        with bar.compiling(f"the training step of {phase.name}"):
+        with self.watch.on("input"):
+            batch = next(self.batches)
+            arrays = parallel.split_over_devices(step_arrays(batch, phase.maps))
+        with self._compiling(bar, f"the training step of {phase.name}"):
             self.state, metrics = self.steps[phase.first_epoch](self.state, arrays)
         self.step += 1
         self.unseen.append((metrics, batch.names))
@@ -160,21 +172,24 @@ class _Loop:
         self._look(epoch)
         if (epoch + 1) % config.validate_epochs and epoch + 1 < config.epochs:
             return
-        scores = self._validate(bar)
+        with self.watch.on("validation"):
+            scores = self._validate(bar)
         scores["mean_loss"] = float(np.mean(self.losses))
         self.losses = []
         named = {f"validation/{name}": value for name, value in scores.items()}
-        self.logs.write(self.step, epoch + 1, {**named, "seconds": self._seconds()})
+        parts = {f"seconds/{part}": round(seconds, 1) for part, seconds in self.watch.spent().items()}
+        self.logs.write(self.step, epoch + 1, {**named, "seconds": self._seconds(), **parts})
         if not self.best or scores[SCORE] >= self.best[SCORE]:
             self.best = {**scores, "step": self.step, "epoch": epoch + 1}
         bar.note(f"epoch {epoch + 1}: validation mIoU {scores['mIoU']:.4f}, mDice {scores['mDice']:.4f}")
         self._save(scores[SCORE])
-        self._draw(epoch, bar)
+        with self.watch.on("pictures"):
+            self._draw(epoch, bar)
 
     def _validate(self, bar: ProgressBar) -> dict[str, float]:
         totals = dict.fromkeys((*VALIDATION, "images"), 0.0)
         for batch in self.validation():
-            with bar.compiling("the validation step"):
+            with self._compiling(bar, "the validation step"):
                 sums = parallel.first(self.evaluate(self.state, parallel.split_over_devices(step_arrays(batch))))
             totals = {name: totals[name] + sums[name] for name in totals}
         return {name: totals[name] / totals["images"] for name in VALIDATION}
@@ -184,7 +199,7 @@ class _Loop:
         if self.shown is None:
             return
         phase = phase_at(epoch, self.setup.phases)
-        with bar.compiling(f"the pictures of {phase.name}"):
+        with self._compiling(bar, f"the pictures of {phase.name}"):
             state = parallel.to_host(self.state).replace(optimizer=())
             picture = panels_of(state, self.shown, self.setup, phase, title=f"validation after epoch {epoch + 1}")
         self.logs.picture(self.step, "validation", picture)
@@ -192,7 +207,8 @@ class _Loop:
     def _save(self, score: float | None) -> None:
         # Copies, for they are written while the next steps change these.
         position = Position(self.batches.get_state(), list(self.losses), dict(self.best), self._seconds())
-        self.checkpoints.save(parallel.to_host(self.state), position, score)
+        with self.watch.on("checkpoints"):
+            self.checkpoints.save(parallel.to_host(self.state), position, score)
 
     def _seconds(self) -> float:
         return round(self.seconds_before + time.perf_counter() - self.began, 1)

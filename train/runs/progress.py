@@ -62,25 +62,28 @@ class ProgressBar:
         print(f"{self._name}: step {step}/{self._steps}, loss {value:.4g}{rate}", flush=True)
 
     @contextmanager
-    def compiling(self, program: str) -> Iterator[None]:
+    def compiling(self, program: str) -> Iterator[bool]:
         """Goes around each call of a program, of which the first compiles it: that is told, and kept out of the rate.
 
         Args:
             program: its name, the same for all its calls.
+
+        Yields:
+            Whether it is the first.
         """
         if program in self._compiled:
-            yield
+            yield False
             return
         self._compiled.add(program)
         began = time.perf_counter()
         if self._bar.disable:
             print(f"{self._name}: compiling {program}", flush=True)
-            yield
+            yield True
             print(f"{self._name}: ready after {time.perf_counter() - began:.1f} s", flush=True)
         else:
             shown = self._bar.postfix
             self._bar.set_postfix_str(f"compiling {program}")
-            yield
+            yield True
             self._bar.set_postfix_str(shown or "")
         if self._started is not None:
             first, started = self._started

@@ -34,7 +34,7 @@ from train.runs import loop, setup
 from train.runs.checkpoints import CheckpointError, Checkpoints
 from train.runs.folder import RunError, RunFolder
 from train.runs.interruption import Interrupted
-from train.runs.logs import Logs
+from train.runs.logs import Logs, read_metrics
 from train.runs.progress import ProgressBar
 from train.runs.setup import initial_state, open_folder, reopen_run
 
@@ -99,9 +99,16 @@ def test_the_mean_loss_is_that_of_all_batches_since_the_last_validation(tmp_path
             assert line["validation/mean_loss"] == pytest.approx(expected)
 
 
-def test_the_same_run_again_has_the_same_bits(whole, tmp_path):
+def test_the_same_run_again_has_the_same_bits_and_says_where_its_time_went(whole, tmp_path, capsys):
     train_tiny(tmp_path / "run")
     assert_same_run(tmp_path / "run", whole[0])
+    (said,) = re.findall(r"^([\d.]+) s: (.*)$", capsys.readouterr().out, re.MULTILINE)
+    spent = {part: float(seconds) for part, seconds in (text.split() for text in said[1].split(", "))}
+    assert spent.keys() == {"steps", "input", "compiling", "validation", "pictures", "checkpoints"}
+    assert sum(spent.values()) == pytest.approx(float(said[0]), abs=0.4)
+    last = [line for line in read_metrics(RunFolder(tmp_path / "run")) if "seconds" in line][-1]
+    parts = [seconds for name, seconds in last.items() if name.startswith("seconds/")]
+    assert sum(parts) == pytest.approx(last["seconds"], abs=0.5)
 
 
 def test_threads_change_nothing(whole, tmp_path):

@@ -121,7 +121,7 @@ def arrays(folder, step=None):
 def logged(folder):
     """Lines of the log but for the time."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+    return [{name: value for name, value in line.items() if not name.startswith("seconds")} for line in lines]
 
 
 def assert_same_run(folder, other):
