@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+PYTEST := $(RUN) -m pytest --numprocesses auto --dist worksteal
 
-.PHONY: demo test docs compat bench lock clean
+.PHONY: demo test thorough docs compat bench lock clean
 
 demo: $(VENV)/installed
 	$(RUN) -m train.compare --dataset demo --losses ce,bounded_cwmi --fold 1 --output runs/demo
@@ -12,12 +13,16 @@ test: $(VENV)/installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(RUN) -m pytest --numprocesses auto --dist worksteal -m 'not documentation'
+	$(PYTEST) -m 'not documentation and not thorough' --hypothesis-profile quick
+
+# The tests again, with all combinations of settings.
+thorough: $(VENV)/installed
+	$(PYTEST) -m 'not documentation'
 
 # The site, in build/site, and all code of README, pages and notebooks. A link or a name that leads nowhere is an error.
 docs: $(VENV)/installed
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
-	$(RUN) -m pytest --numprocesses auto --dist worksteal -m documentation
+	$(PYTEST) -m documentation
 
 # Other versions than those of the lock file: the oldest, and Colab's.
 compat:

@@ -12,10 +12,13 @@ if _COMPILED not in os.environ:
     os.environ[_COMPILED] = os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="cwmi_jax_tests_")
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
+import hypothesis
 import jax
 import pytest
 
 from tests.versions import enable_x64
+
+hypothesis.settings.register_profile("quick", max_examples=40)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

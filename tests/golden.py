@@ -29,10 +29,13 @@ quick_jit = functools.partial(jax.jit, compiler_options=_QUICK)
 
 def case_name(case) -> str:
     """Test id of a case: its sides, or a plain value."""
+    if isinstance(case, tuple):
+        return "x".join(map(case_name, case))
     if not isinstance(case, dict):
         return str(getattr(case, "__name__", case))
     sides = "x".join(str(case[side]) for side in ("depth", "height", "width") if side in case)
-    return f"{sides}-levels{case['levels']}-orientations{case['orientations']}-seed{case['seed']}"
+    rest = [f"{key}{case[key]}" for key in ("kind", "levels", "orientations", "seed") if key in case]
+    return "-".join([sides, *rest])
 
 
 def pyramid(case: dict, kind: str) -> dict:

@@ -11,9 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from cwmi_jax import cwmi_loss, wavelet_conditional_log_det
 from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, softmax, volume
+from tests.thorough import crossed
 from tests.versions import enable_x64
 
 PRECISIONS = [(np.float64, 1e-6, 1e-5), (np.float32, 3e-5, 1e-4)]
+"""Dtype, and tolerances of values and of gradients."""
 SMALL = dict(levels=1, orientations=1)
 
 _jit = functools.partial(
@@ -68,10 +70,9 @@ def binary(height=48, width=40, batch=2, dtype=np.float32):
     return logits[..., None].astype(dtype), labels
 
 
-@pytest.mark.parametrize(("dtype", "tolerance", "of_gradient"), PRECISIONS, ids=case_name)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", figures("cwmi"), ids=case_name)
-def test_loss_and_gradient_are_those_of_the_authors_code(case, kind, dtype, tolerance, of_gradient):
+@crossed("case, kind, precision", figures("cwmi"), KINDS, PRECISIONS)
+def test_loss_and_gradient_are_those_of_the_authors_code(case, kind, precision):
+    dtype, tolerance, of_gradient = precision
     height, width = case["height"], case["width"]
     labels, logits = images(height, width, case["batch"], case["seed"])
     assert_allclose(labels.mean(), case["foreground_fraction"], rtol=1e-12)
@@ -99,9 +100,9 @@ def test_balanced_weights_are_those_of_the_authors_code(x64, case):
     assert_allclose(cross_entropy(logits[..., None], labels), expected.mean(axis=(1, 2)), rtol=1e-9)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance", "_"), PRECISIONS, ids=case_name)
-@pytest.mark.parametrize("case", figures("multiclass"), ids=case_name)
-def test_information_of_classes_is_that_of_a_pyramid_in_space(case, dtype, tolerance, _):
+@crossed("case, precision", figures("multiclass"), PRECISIONS)
+def test_information_of_classes_is_that_of_a_pyramid_in_space(case, precision):
+    dtype, tolerance, _ = precision
     labels, logits = class_images(case["height"], case["width"], case["classes"], case["seed"])
     fractions = np.bincount(labels.ravel()) / labels.size
     assert_allclose(fractions, case["class_fractions"], rtol=1e-12)

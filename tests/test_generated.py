@@ -32,10 +32,11 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def generated(*arguments, examples: int):
-    """Runs a test with the same examples every time."""
+    """Runs a test with the same examples every time, a part of them with the profile of `make test`."""
     # An explanation would take minutes of compilation.
     phases = [hypothesis.Phase.generate, hypothesis.Phase.shrink]
-    fixed = hypothesis.settings(max_examples=examples, derandomize=True, database=None, deadline=None, phases=phases)
+    count = max(2, examples * hypothesis.settings.default.max_examples // 100)
+    fixed = hypothesis.settings(max_examples=count, derandomize=True, database=None, deadline=None, phases=phases)
     return lambda test: fixed(hypothesis.given(*arguments)(test))
 
 

@@ -9,9 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from cwmi_jax import steerable_pyramid, wavelet_conditional_log_det, wavelet_gain, wavelet_mutual_information
 from tests.golden import KINDS, case_name, class_images, figures, images, pyramid, quick_jit, sigmoid, softmax, volume
+from tests.thorough import crossed
 from tests.versions import enable_x64
 
 PRECISIONS = [(np.float64, 1e-6), (np.float32, 3e-5)]
+"""Dtype and tolerance."""
 FUNCTIONS = [wavelet_conditional_log_det, wavelet_mutual_information]
 
 _jit = functools.partial(
@@ -43,10 +45,9 @@ def pair(height=48, width=40, batch=2):
     return labels.astype(float), sigmoid(logits)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=case_name)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", figures("cwmi"), ids=case_name)
-def test_log_dets_of_images_are_those_of_the_authors_code(case, kind, dtype, tolerance):
+@crossed("case, kind, precision", figures("cwmi"), KINDS, PRECISIONS)
+def test_log_dets_of_images_are_those_of_the_authors_code(case, kind, precision):
+    dtype, tolerance = precision
     labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
     with enable_x64(dtype == np.float64):
         y, p = labels.astype(dtype), sigmoid(logits).astype(dtype)
@@ -56,9 +57,9 @@ def test_log_dets_of_images_are_those_of_the_authors_code(case, kind, dtype, tol
     assert_allclose((conditional + shared).T, case[kind]["log_det_label_covariance"], rtol=tolerance)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=case_name)
-@pytest.mark.parametrize("case", figures("multiclass"), ids=case_name)
-def test_log_dets_of_each_class_are_those_of_a_pyramid_in_space(case, dtype, tolerance):
+@crossed("case, precision", figures("multiclass"), PRECISIONS)
+def test_log_dets_of_each_class_are_those_of_a_pyramid_in_space(case, precision):
+    dtype, tolerance = precision
     labels, logits = class_images(case["height"], case["width"], case["classes"], case["seed"])
     y = np.moveaxis(np.eye(case["classes"])[labels], -1, 0)
     with enable_x64(dtype == np.float64):
@@ -66,10 +67,9 @@ def test_log_dets_of_each_class_are_those_of_a_pyramid_in_space(case, dtype, tol
     assert_allclose(result, case["log_det_conditional_covariance_per_class"], rtol=tolerance)
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=case_name)
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", figures("volumes"), ids=case_name)
-def test_log_dets_of_volumes_are_those_of_a_pyramid_in_space(case, kind, dtype, tolerance):
+@crossed("case, kind, precision", figures("volumes"), KINDS, PRECISIONS)
+def test_log_dets_of_volumes_are_those_of_a_pyramid_in_space(case, kind, precision):
+    dtype, tolerance = precision
     labels, logits = volume(case["depth"], case["height"], case["width"], case["seed"])
     with enable_x64(dtype == np.float64):
         y, p = labels.astype(dtype), sigmoid(logits).astype(dtype)
@@ -186,7 +186,7 @@ def test_noise_tells_nothing_of_a_label_without_structure(value):
     assert_array_equal(gradient, np.zeros_like(p))
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=case_name)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
 def test_a_gain_is_that_of_least_squares_of_the_bands(dtype, tolerance):
     with enable_x64(True):
         y, p = pair(47, 38)

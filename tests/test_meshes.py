@@ -20,9 +20,12 @@ from cwmi_jax import (
 )
 from cwmi_jax.metrics import confusion_matrix
 from tests.golden import images, quick_jit, sigmoid, volume
+from tests.thorough import crossed
 from tests.versions import KINDS, collectives, make_mesh, shard_map, transformed
 
 SETTINGS = dict(levels=2, orientations=2)
+SMALL = dict(levels=1, orientations=1)
+"""Where each operation is a program of its own."""
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -47,8 +50,7 @@ FUNCTIONS = {
 }
 
 
-@each_kind
-@pytest.mark.parametrize("name", FUNCTIONS)
+@crossed("name, kind", [*FUNCTIONS], KINDS)
 def test_values_and_gradients_stay_on_their_devices(name, kind):
     y, p = pair()
 
@@ -73,12 +75,13 @@ def loss_and_gradient(logits, labels, **settings):
     return jax.value_and_grad(lambda logits: cwmi_loss(logits, labels, **SETTINGS | settings))(logits)
 
 
-@each_kind
-@pytest.mark.parametrize(
-    ("shape", "spec"),
+@crossed(
+    "spread, kind",
     [((4,), (("data", "copy"),)), ((4,), ("data",)), ((2, 2), ("data", "copy")), ((3, 4), (None, ("data", "copy")))],
+    KINDS,
 )
-def test_several_axes_of_the_mesh_and_of_the_batch(kind, shape, spec):
+def test_several_axes_of_the_mesh_and_of_the_batch(spread, kind):
+    shape, spec = spread
     labels, logits = images(17, 20, int(np.prod(shape)))
     labels, logits = labels.reshape(*shape, 17, 20), logits.reshape(*shape, 17, 20, 1).astype(np.float32)
     expected = quick_jit(loss_and_gradient)(logits, labels)
@@ -124,9 +127,12 @@ def test_volumes_with_weights_and_masks_that_are_numpy_arrays(kind):
     assert [shape[0] for shape in transformed(program)] == [1, 1, 1]
 
 
-@each_kind
-@pytest.mark.parametrize("spec", [("data", "space"), (None, None, ("data", "space")), ("data", None, "space")])
-@pytest.mark.parametrize("shape", [(4, 16, 20), (4, 12, 16, 8)], ids=["images", "volumes"])
+@crossed(
+    "kind, spec, shape",
+    KINDS,
+    [("data", "space"), (None, None, ("data", "space")), ("data", None, "space")],
+    [(4, 16, 20), (4, 12, 16, 8)],
+)
 def test_images_that_are_spread_themselves_are_gathered(kind, spec, shape):
     rng = np.random.default_rng(0)
     labels, logits = rng.integers(0, 2, shape), rng.normal(size=(*shape, 1)).astype(np.float32)
@@ -144,15 +150,15 @@ def test_images_that_are_spread_themselves_are_gathered(kind, spec, shape):
 def test_without_jit(kind):
     labels, logits = images(17, 20, 4)
     logits = logits[..., None].astype(np.float32)
-    expected = quick_jit(loss_and_gradient)(logits, labels)
+    expected = quick_jit(functools.partial(loss_and_gradient, **SMALL))(logits, labels)
     mesh = make_mesh(kind)
     split = NamedSharding(mesh, PartitionSpec("data"))
     arguments = jax.device_put((logits, labels), split)
     if kind == "Auto":
-        assert_same(cwmi_loss(*arguments, **SETTINGS), expected[0])
+        assert_same(cwmi_loss(*arguments, **SMALL), expected[0])
     else:
         with jax.set_mesh(mesh):  # JAX asks for it.
-            result = loss_and_gradient(*arguments)
+            result = loss_and_gradient(*arguments, **SMALL)
         assert_same(result, expected)
         assert result[1].sharding.is_equivalent_to(split, logits.ndim)
     with pytest.raises(ValueError, match=r"labels must lie within 0\.\.1 .* got 0\.\.2"):
@@ -165,11 +171,11 @@ def test_shard_map_without_jit():
     split = PartitionSpec("data")
 
     def local(logits, labels):
-        value, gradient = loss_and_gradient(logits, labels)
+        value, gradient = loss_and_gradient(logits, labels, **SMALL)
         return jax.lax.pmean(value, "data"), gradient / 4
 
     mapped = shard_map(local, make_mesh("Auto"), (split, split), (PartitionSpec(), split))
-    assert_same(mapped(logits, labels), quick_jit(loss_and_gradient)(logits, labels))
+    assert_same(mapped(logits, labels), quick_jit(functools.partial(loss_and_gradient, **SMALL))(logits, labels))
 
 
 @each_kind

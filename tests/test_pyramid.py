@@ -8,7 +8,8 @@ import pytest
 
 from cwmi_jax import SteerablePyramid, reconstruct, steerable_pyramid, wavelet_conditional_log_det
 from tests.golden import KINDS as BANDS
-from tests.golden import case_name, figures, images, pyramid, quick_jit
+from tests.golden import figures, images, pyramid, quick_jit
+from tests.thorough import crossed
 
 SIZES = [(64, 64), (96, 128), (97, 131), (584, 565)]
 
@@ -29,25 +30,23 @@ def there_and_back(**settings):
     return run
 
 
-@pytest.mark.parametrize("complex_valued", [True, False])
-@pytest.mark.parametrize("shape, orientations", [*((s, 4) for s in SIZES), *(((50, 41), k) for k in range(1, 17))])
-def test_reconstructs_in_float32(shape, orientations, complex_valued):
+@crossed("case, complex_valued", [*((s, 4) for s in SIZES), *(((50, 41), k) for k in range(1, 17))], [True, False])
+def test_reconstructs_in_float32(case, complex_valued):
+    shape, orientations = case
     image = noise(shape)
     levels = 4 if min(shape) >= 64 else 2
     _, again = there_and_back(levels=levels, orientations=orientations, complex_valued=complex_valued)(image)
     np.testing.assert_allclose(again, image, atol=1e-5)
 
 
-@pytest.mark.parametrize("complex_valued", [True, False])
-@pytest.mark.parametrize("shape", SIZES)
+@crossed("shape, complex_valued", SIZES, [True, False])
 def test_reconstructs_in_float64(shape, complex_valued, x64):
     image = noise(shape, np.float64)
     _, again = there_and_back(levels=4, orientations=4, complex_valued=complex_valued)(image)
     np.testing.assert_allclose(again, image, atol=1e-12)
 
 
-@pytest.mark.parametrize("complex_valued", [True, False])
-@pytest.mark.parametrize("orientations", [3, 6])
+@crossed("orientations, complex_valued", [3, 6], [True, False])
 def test_reconstructs_volumes_of_any_shape(orientations, complex_valued, x64):
     volumes = noise((2, 17, 20, 27), np.float64)
     split, again = there_and_back(levels=3, orientations=orientations, spatial_dims=3, complex_valued=complex_valued)(
@@ -57,8 +56,7 @@ def test_reconstructs_volumes_of_any_shape(orientations, complex_valued, x64):
     np.testing.assert_allclose(again, volumes, atol=1e-12)
 
 
-@pytest.mark.parametrize("orientations", [1, 2, 4, 5, 16])
-@pytest.mark.parametrize("shape", [(64, 64), (50, 41)])
+@crossed("shape, orientations", [(50, 41), (64, 64)], [1, 2, 4, 5, 16])
 def test_real_pyramid_is_a_tight_frame(shape, orientations, x64):
     image = noise(shape, np.float64)
     (high, bands, low), _ = there_and_back(levels=3, orientations=orientations, complex_valued=False)(image)
@@ -75,12 +73,14 @@ def test_real_pyramid_of_a_volume_is_a_tight_frame(orientations, x64):
     np.testing.assert_allclose(energy, np.sum(volume**2), rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "orientations, complex_valued", [(1, False), *((k, kind) for k in (2, 3, 4, 6) for kind in (True, False))]
+@crossed(
+    "shape, kind",
+    [(96, 128), (64, 64)],
+    [(4, True), (1, False), *((k, kind) for k in (2, 3, 6) for kind in (True, False)), (4, False)],
 )
-@pytest.mark.parametrize("shape", [(64, 64), (96, 128)])
-def test_bands_of_pyrtools(shape, orientations, complex_valued, x64):
+def test_bands_of_pyrtools(shape, kind, x64):
     """pyrtools measures angles from the columns, and turns complex bands by the phase of the real ones."""
+    orientations, complex_valued = kind
     image = noise(shape, np.float64)
     image -= image.mean()
     order = orientations - 1
@@ -101,8 +101,7 @@ def test_bands_of_pyrtools(shape, orientations, complex_valued, x64):
             agree(phase * band, theirs[(i, k)])
 
 
-@pytest.mark.parametrize("kind", BANDS)
-@pytest.mark.parametrize("case", figures("cwmi"), ids=case_name)
+@crossed("case, kind", figures("cwmi"), BANDS)
 def test_golden_bands(case, kind, x64):
     labels, _ = images(case["height"], case["width"], case["batch"], case["seed"])
     (high, bands, low), _ = there_and_back(**pyramid(case, kind))(labels.astype(np.float64))
@@ -130,17 +129,18 @@ def explicit_log_det(y, p, epsilon=5e-4, **settings):
     return np.array(log_dets)
 
 
-@pytest.mark.parametrize("complex_valued", [True, False])
-@pytest.mark.parametrize(
-    "shape, levels, orientations",
+@crossed(
+    "case, complex_valued",
     [
         ((64, 64), 4, 4),
         ((97, 131), 4, 5),
         *(((50, 41), 3, k) for k in (1, 2, 3, 6)),
         *(((16, 21, 26), 2, k) for k in (3, 6)),
     ],
+    [True, False],
 )
-def test_frequency_domain_equals_explicit_bands(shape, levels, orientations, complex_valued, x64):
+def test_frequency_domain_equals_explicit_bands(case, complex_valued, x64):
+    shape, levels, orientations = case
     y, p = noise(shape, np.float64, 1) > 0.6, noise(shape, np.float64, 2)
     y, p = y.astype(np.float64), 0.5 * p + 0.3 * y
     settings = dict(levels=levels, orientations=orientations, spatial_dims=len(shape), complex_valued=complex_valued)
@@ -150,7 +150,7 @@ def test_frequency_domain_equals_explicit_bands(shape, levels, orientations, com
 
 def test_jit_and_batch_equal_single_images():
     images = noise((2, 3, 40, 48))
-    whole = jax.jit(lambda x: steerable_pyramid(x, levels=2))(images)
+    whole = quick_jit(lambda x: steerable_pyramid(x, levels=2))(images)
     single = steerable_pyramid(images[1, 2], levels=2)
     mapped = jax.vmap(jax.vmap(lambda x: steerable_pyramid(x, levels=2)))(images)
     for a, b, c in zip(jax.tree.leaves(whole), jax.tree.leaves(single), jax.tree.leaves(mapped), strict=True):

@@ -19,6 +19,7 @@ from cwmi_jax import (
 )
 from cwmi_jax.losses import bounded_cwmi
 from tests.golden import images, quick_jit, sigmoid, volume
+from tests.thorough import crossed
 
 # Shape, spacing, levels, orientations: even and odd sides, whose axes of long pixels are first, last and in the middle, and
 # keep their sides at all levels, at some or at none but the first.
@@ -73,8 +74,7 @@ def stands_for(case, level):
     return math.prod(max(1, 2**level * min(spacing) / length) for length in spacing)
 
 
-@each_case
-@each_kind
+@crossed("case, complex_valued", CASES, [False, True])
 def test_reconstructs(case, complex_valued, x64):
     images, _, again = there_and_back(case, complex_valued)
     assert_allclose(again, images, atol=1e-12)
@@ -112,8 +112,7 @@ def explicit_sums(case, complex_valued):
         yield y @ y.conj().T, y @ p.conj().T, p @ p.conj().T
 
 
-@each_case
-@each_kind
+@crossed("case, complex_valued", CASES, [True, False])
 def test_sums_over_frequencies_are_those_over_pixels_of_bands(case, complex_valued, x64):
     settings, epsilon = settings_of(case, complex_valued), 5e-4
     y, p, _ = noise((3, *case[0]))

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from cwmi_jax import _spectral_sums, cwmi_loss, wavelet_conditional_log_det, wavelet_mutual_information
 from tests.golden import class_images, images, quick_jit, sigmoid, volume
+from tests.thorough import crossed
 from tests.versions import collectives, make_mesh, shard_map, transformed
 
 SETTINGS = dict(levels=2, orientations=3)
@@ -91,9 +92,12 @@ def test_gradient_of_the_loss_with_respect_to_probable_labels(x64, inputs):
     check(lambda labels: cwmi_loss(logits, labels, class_weights=None, **SETTINGS), jnp.asarray(labels))
 
 
-@pytest.mark.parametrize("noise", [0, 0.05])
-@pytest.mark.parametrize("complex_valued", [True, False], ids=["complex", "real"])
-@pytest.mark.parametrize("function", [wavelet_conditional_log_det, wavelet_mutual_information])
+@crossed(
+    "function, complex_valued, noise",
+    [wavelet_mutual_information, wavelet_conditional_log_det],
+    [True, False],
+    [0.05, 0],
+)
 def test_gradient_of_the_information_with_respect_to_both_images(x64, function, complex_valued, noise):
     logits, labels = binary()
     y = labels + 0.1 * np.random.default_rng(0).standard_normal(labels.shape)
@@ -149,7 +153,7 @@ def test_two_devices_are_one_in_blocks_of_rows_too(x64, monkeypatch, how):
         return jax.lax.pmean(value, "batch"), gradient / 2
 
     if how == "pmap":
-        mapped = jax.pmap(local, axis_name="batch")
+        mapped = quick_jit(jax.pmap(local, axis_name="batch"))
         values, gradients = mapped(*(x.reshape(2, -1, *x.shape[1:]) for x in (logits, labels)))
         result = values[0], gradients.reshape(logits.shape)
     elif how == "shard_map":
@@ -174,7 +178,7 @@ def test_parameters_shared_by_two_devices_have_the_gradient_of_one(x64):
     def local(logits, labels):
         return jax.lax.pmean(jax.value_and_grad(lambda gain: loss(gain, logits, labels))(1.5), "batch")
 
-    mapped = jax.pmap(local, axis_name="batch")
+    mapped = quick_jit(jax.pmap(local, axis_name="batch"))
     assert_same([part[0] for part in mapped(*(x.reshape(2, 2, *x.shape[1:]) for x in (logits, labels)))], expected)
 
 
@@ -228,9 +232,7 @@ def test_a_value_takes_two_transforms_and_a_gradient_a_third(inputs, change):
     assert count(value_and_gradient) == 3
 
 
-@pytest.mark.parametrize("entries", [2**16, 500], ids=["large blocks", "small blocks"])
-@pytest.mark.parametrize("inputs", [binary, two_channels, multi_class, solid])
-@pytest.mark.parametrize("complex_valued", [True, False], ids=["complex", "real"])
+@crossed("inputs, complex_valued, entries", [binary, two_channels, multi_class, solid], [True, False], [500, 2**16])
 def test_every_product_keeps_full_precision(monkeypatch, inputs, complex_valued, entries):
     """The default would be TF32 on GPUs and bfloat16 on TPUs, which a CPU's results do not show."""
     small_blocks(monkeypatch, entries)

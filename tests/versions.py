@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-KINDS = ("Auto", "Explicit")
-"""Whether the compiler decides on the sharding along an axis of a mesh, or the types of the program do."""
+KINDS = ("Explicit", "Auto")
+"""What decides on the sharding along an axis of a mesh: types, as `jax.make_mesh` now has it, or the compiler."""
 
 
 def enable_x64(on: bool) -> contextlib.AbstractContextManager:

@@ -5,7 +5,6 @@ pooled over a batch; the losses of 2024 to 2026, those of `tests/data/recent_los
 import functools
 
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose
 
 from cwmi_jax.losses import (
@@ -25,6 +24,7 @@ from cwmi_jax.losses import (
 )
 from cwmi_jax.weight_maps import tubed_skeleton
 from tests.golden import class_images, figures, images, quick_jit, volume
+from tests.thorough import crossed
 from tests.versions import enable_x64
 
 BASELINES = {
@@ -46,12 +46,8 @@ WITH_MAPS = {
     "skea_topo_loss_epoch_30": skea_topo,
 }
 PRECISIONS = [(np.float64, 1e-6), (np.float32, 3e-5)]
-each_precision = pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["float64", "float32"])
+"""Dtype and tolerance."""
 SHAPES = [(96, 128), (128, 128)]
-
-
-def size(case):
-    return f"{case['height']}x{case['width']}"
 
 
 @quick_jit
@@ -68,9 +64,9 @@ def with_maps(logits, labels, maps):
     }
 
 
-@each_precision
-@pytest.mark.parametrize("case", figures("baselines"), ids=size)
-def test_baselines_are_those_of_the_authors_code(case, dtype, tolerance):
+@crossed("case, precision", figures("baselines"), PRECISIONS)
+def test_baselines_are_those_of_the_authors_code(case, precision):
+    dtype, tolerance = precision
     labels, logits = images(case["height"], case["width"], case["batch"], case["seed"])
     assert_allclose(labels.mean(), case["foreground_fraction"], rtol=1e-12)
     expected = case["baseline_losses_per_image"]
@@ -95,9 +91,9 @@ def map_figures(shape):
     return labels, logits, maps, {name: [case[name] for case in cases] for name in WITH_MAPS}
 
 
-@each_precision
-@pytest.mark.parametrize("shape", SHAPES, ids=["96x128", "128x128"])
-def test_losses_under_weight_maps_are_those_of_the_authors_code(shape, dtype, tolerance):
+@crossed("shape, precision", SHAPES, PRECISIONS)
+def test_losses_under_weight_maps_are_those_of_the_authors_code(shape, precision):
+    dtype, tolerance = precision
     labels, logits, maps, expected = map_figures(shape)
     with enable_x64(dtype == np.float64):
         result = with_maps(logits[..., None].astype(dtype), labels, maps)
@@ -135,9 +131,9 @@ def recent_inputs(case):
     return labels, logits[..., None]
 
 
-@each_precision
-@pytest.mark.parametrize("case", figures("recent_losses"), ids=lambda case: case["kind"])
-def test_losses_of_2024_to_2026_are_those_of_their_equations(case, dtype, tolerance):
+@crossed("case, precision", figures("recent_losses"), PRECISIONS)
+def test_losses_of_2024_to_2026_are_those_of_their_equations(case, precision):
+    dtype, tolerance = precision
     labels, logits = recent_inputs(case)
     spatial_dims = labels.ndim - 1
     tubes = np.stack([tubed_skeleton(label) for label in labels])

@@ -24,6 +24,10 @@ from tests.losses.cases import (
     maps,
     maps_of_masks,
 )
+from tests.thorough import some
+
+PROGRAMS = ("ce", "dice", "rmi", "cldice", "hausdorff_dt", "scnp", "skea_topo", "cwmi", "bounded_cwmi")
+"""Losses with each kind of program: sums, windows, loops, calls to the host, transforms."""
 
 
 def values_and_gradient(name, activation, logits, labels, where, given):
@@ -64,8 +68,8 @@ def assert_devices_keep_their_images(name, kind, logits, labels, where, given, a
 @pytest.mark.parametrize(
     ("name", "channels", "kind"),
     [
-        *((name, 1 if name in OF_TWO_CLASSES else 3, "Auto") for name in LOSSES),
-        *((name, 1, "Explicit") for name in LOSSES),
+        *some([(name, 1 if name in OF_TWO_CLASSES else 3, "Auto") for name in LOSSES], PROGRAMS),
+        *some([(name, 1, "Explicit") for name in LOSSES], PROGRAMS),
     ],
 )
 def test_each_device_works_on_its_own_images(x64, name, channels, kind):
@@ -76,7 +80,11 @@ def test_each_device_works_on_its_own_images(x64, name, channels, kind):
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [*((name, "Auto") for name in LOSSES), ("ce", "Explicit"), ("cwmi", "Explicit")]
+    ("name", "kind"),
+    some(
+        [(name, kind) for name in LOSSES for kind in versions.KINDS],
+        [*((name, "Explicit") for name in PROGRAMS), ("cwmi", "Auto")],
+    ),
 )
 def test_each_device_works_on_the_masks_of_its_own_images(x64, name, kind):
     logits, labels = batch_of_masks()
@@ -86,7 +94,9 @@ def test_each_device_works_on_the_masks_of_its_own_images(x64, name, kind):
     assert_devices_keep_their_images(name, kind, logits, labels, where, given, "sigmoid")
 
 
-@pytest.mark.parametrize(("name", "check"), [*((name, True) for name in LOSSES), ("ce", False), ("cwmi", False)])
+@pytest.mark.parametrize(
+    ("name", "check"), some([*((name, True) for name in LOSSES), ("ce", False), ("cwmi", False)], PROGRAMS)
+)
 def test_within_shard_map(x64, name, check):
     """Of images that differ between devices, and of a parameter that all of them share."""
     if name in ("hausdorff_dt", "cbdice") and check and jax.__version_info__ < (0, 6):

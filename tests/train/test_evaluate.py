@@ -1,6 +1,7 @@
 """Scores of every image by its name, and a folder that says when it is complete."""
 
 import csv
+import functools
 import json
 from contextlib import nullcontext
 
@@ -9,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tests.golden import quick_jit
 from tests.train.runs.finished_run import Bright, config, finish, save
 from train import evaluate
 from train.config import ModelConfig
@@ -70,10 +72,10 @@ def test_what_is_scored_is_what_the_network_says_of_the_image_alone(norm, _brigh
     save(made, open_folder(made), [None])
     evaluation.test_run(made, RunFolder(tmp_path / "run"))
     found = rows(tmp_path / "run" / "test.csv")
-    state = initial_state(made)
+    state, predict = initial_state(made), quick_jit(functools.partial(predict_step, network=made.network))
     for index in made.split.test:
         example = made.dataset[index]
-        alone = predict_step(state, made.statistics.standardise(example.image)[None], network=made.network)
+        alone = predict(state, made.statistics.standardise(example.image)[None])
         confusion = np.zeros((2, 2))
         np.add.at(confusion, (example.label, np.asarray(alone[0, ..., 0] > 0.5, int)), 1)
         union = confusion.sum(axis=0) + confusion.sum(axis=1) - np.diag(confusion)

@@ -17,6 +17,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from tests.thorough import thorough
 from tests.train.runs.tiny_runs import Tiny
 from train import evaluate
 from train.__main__ import FIRST_FLAGS, main, overview
@@ -121,9 +122,9 @@ def test_a_run_leaves_its_settings_scores_and_pictures(alone, capsys):
     assert json.loads((alone / "config.json").read_text())["model"]["width"] == 4
 
 
-def test_sigterm_saves_and_exits_0_and_the_same_command_goes_on(home, capsys):
+def test_sigterm_saves_and_exits_0_and_the_same_command_goes_on(home, _tiny, capsys):
     log = home / "stopped.log"
-    process = start(typed(home, "stopped"), log)
+    process = start(typed(home, "stopped"), log, program=TINY)
     wait_for_text("step 1/6", log, process)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 0
@@ -143,6 +144,7 @@ def test_a_run_in_a_new_process_compiles_nothing_again(home):
 import collections, os, sys
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 import jax
+from tests.thorough import thorough
 from tests.train.runs.tiny_runs import Tiny
 from train.runs import evaluation, setup
 from train.__main__ import FIRST_FLAGS, main, overview
@@ -199,7 +201,7 @@ def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _t
     assert (home / output / "result.json").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
+@pytest.mark.parametrize("seconds", [0.3, pytest.param(0.0, marks=thorough)])
 def test_a_signal_while_the_network_is_tested_ends_the_process_with_0(seconds, home):
     """At any moment: threads that are left in the middle of their work must not crash in the end of the process."""
     log, output = home / f"testing{seconds}.log", f"testing{seconds}"
@@ -301,10 +303,11 @@ def test_two_hosts_train_what_one_trains_and_both_stop_when_one_is_told_to(home,
             np.testing.assert_allclose(leaf, whole[name], rtol=0, atol=1e-5, err_msg=name)
     lines = [(home / name / "metrics.jsonl").read_text().splitlines() for name in ("hosts", "alone")]
     assert len(lines[0]) == len(lines[1]) == 8
-    for there, whole in zip(*(map(json.loads, those) for those in lines), strict=True):
-        assert there.keys() == whole.keys()
-        for name in (name for name in there if not name.startswith("seconds")):
-            assert there[name] == pytest.approx(whole[name], abs=1e-5)
+    for pair in zip(*lines, strict=True):
+        there, whole = (
+            {name: value for name, value in json.loads(line).items() if not name.startswith("seconds")} for line in pair
+        )
+        assert there == pytest.approx(whole, abs=1e-5)
     for name in ("config.json", "split.json", "statistics.json", "result.json", "test.csv"):
         assert (home / "hosts" / name).exists()
     assert (home / "hosts" / "split.json").read_text() == (alone / "split.json").read_text()

@@ -10,6 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.golden import quick_jit
+from tests.thorough import crossed
 from tests.train.models.numpy_unet import NumpyUNet, random_variables
 from tests.versions import make_mesh
 from train.models import AttentionUNet, UNet
@@ -107,9 +108,12 @@ def test_padding_repeats_the_edge_and_is_cropped_again(shape):
     assert_allclose(function(network)(variables, images), expected, rtol=1e-4, atol=1e-5)
 
 
-@each_network
-@pytest.mark.parametrize("norm", ["batch", "group"])
-@pytest.mark.parametrize("sides", [[(5, 9), (12, 3), (16, 16)], [(3, 6, 4), (8, 1, 7)]], ids=["images", "volumes"])
+@crossed(
+    "norm, network_class, sides",
+    ["group", "batch"],
+    [UNet, AttentionUNet],
+    [[(5, 9), (12, 3), (16, 16)], [(3, 6, 4), (8, 1, 7)]],
+)
 def test_images_that_were_padded_to_one_canvas_have_the_logits_of_their_own(network_class, norm, sides):
     """With group normalisation too, whose statistics are those of the image alone."""
     network = network_class(width=4, depth=2, norm=norm, groups=4, spatial_dims=len(sides[0]))
@@ -163,9 +167,8 @@ def test_statistics_across_devices_are_those_of_the_whole_batch():
         variables["params"], whole
     )
     devices = jax.devices()[:2]
-    gradient, (logits, updates) = jax.pmap(on_each_device, axis_name="batch", in_axes=(None, 0), devices=devices)(
-        variables["params"], shards
-    )
+    mapped = jax.pmap(on_each_device, axis_name="batch", in_axes=(None, 0), devices=devices)
+    gradient, (logits, updates) = quick_jit(mapped)(variables["params"], shards)
     assert_allclose(np.asarray(logits).reshape(expected_logits.shape), expected_logits, rtol=1e-4, atol=1e-5)
 
     def on_both(tree):

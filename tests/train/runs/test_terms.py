@@ -102,7 +102,7 @@ def test_devices_see_what_one_does(x64):
     cut = jax.tree.map(lambda array: array.reshape(2, 1, *array.shape[1:]), (batch, logits))
     run = functools.partial(observe, phase.terms, due=jnp.asarray(True), axis_name="batch")
     # Of the mean over half the images the gradient is twice as large.
-    shared = jax.pmap(lambda batch, logits: run(batch, logits, 4 * logits), axis_name="batch")(*cut)
+    shared = quick_jit(jax.pmap(lambda batch, logits: run(batch, logits, 4 * logits), axis_name="batch"))(*cut)
     for name, value in expected.items():
         np.testing.assert_allclose(shared[name], [value, value], rtol=1e-6, err_msg=name)
 
