@@ -47,9 +47,9 @@ def _chart(axis: Any, rows: Sequence[Row], metric: Score) -> None:
     axis.grid(axis="y", color="#d0d7de", linewidth=0.6)
 
 
-def draw_terms(name: str, path: Path) -> None:
-    """Over a run of a set: gradients of both terms, where they pull, probabilities and gains, of each loss that has them."""
-    logged = [line for line in lines(TERMS) if line["set"] == name]
+def draw_terms(path: Path) -> None:
+    """Over a run: gradients of both terms, where they pull, probabilities and gains, of each loss that has them."""
+    logged = lines(TERMS)
     panels = {
         "gradient's norm": {"information/gradient_norm": ACCENT, "cross_entropy/gradient_norm": INK},
         "pull on foreground": {"information/pull_on_foreground": ACCENT, "cross_entropy/pull_on_foreground": INK},

@@ -2,7 +2,7 @@
 
 A file for each set has a line for every test image of every run, with all its scores, those of classes too. `RUNS` has one
 for every run: its time, and what its log says of probabilities and of validation. `TERMS` has what runs of fold 0 and seed 0
-logged of the terms of their loss, of losses in `TERMS_OF`.
+of `TERMS_IN` logged of the terms of their loss, of losses in `TERMS_OF`.
 """
 
 import csv
@@ -24,6 +24,7 @@ RUNS, TERMS = FOLDER / "runs.csv", FOLDER / "terms.csv"
 
 SETS = {
     "drive-narrow": "DRIVE",
+    "drive-1000": "DRIVE, 1000 steps",
     "isbi2012-narrow": "ISBI 2012",
     "camvid": "CamVid",
     "hippocampus": "hippocampus",
@@ -33,6 +34,8 @@ SETS = {
 OURS = "bounded_cwmi"
 TERMS_OF = ("cwmi", OURS)
 """Losses whose terms are drawn."""
+TERMS_IN = "drive-narrow"
+"""The set that they are drawn of."""
 
 BACKGROUND = Score("background", mean_of, higher=False, digits=2, in_table_1=False)
 """The mean probability of class 1 on the background of training crops, at the end of runs that log it."""
@@ -64,11 +67,11 @@ def collect(name: str, comparison: Path) -> int:
             for image, scores in run.read_scores("test").items()
         ]
         runs.append({"set": name, **own, **_facts(run)})
-        if own["loss"] in TERMS_OF and (own["seed"], own["fold"]) == ("0", "0"):
-            terms += [{"set": name, **own, **line} for line in _terms(run)]
+        if name == TERMS_IN and own["loss"] in TERMS_OF and (own["seed"], own["fold"]) == ("0", "0"):
+            terms += [{**own, **line} for line in _terms(run)]
     _add(FOLDER / f"{name}.csv", images, _RUN)
     _add(RUNS, runs, ("set", *_RUN))
-    _add(TERMS, terms, ("set", *_RUN))
+    _add(TERMS, terms, _RUN)
     return len(found)
 
 
