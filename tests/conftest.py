@@ -5,6 +5,8 @@ import shutil
 import tempfile
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+# Compiling takes longer than running here.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 # Many tests train the same tiny networks. All workers, and the processes that they start, share what one has compiled.
 _COMPILED = "CWMI_JAX_TESTS_COMPILED"
@@ -18,7 +20,7 @@ import pytest
 
 from tests.versions import enable_x64
 
-hypothesis.settings.register_profile("quick", max_examples=40)
+hypothesis.settings.register_profile("quick", max_examples=30)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

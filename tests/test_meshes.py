@@ -20,7 +20,7 @@ from cwmi_jax import (
 )
 from cwmi_jax.metrics import confusion_matrix
 from tests.golden import images, quick_jit, sigmoid, volume
-from tests.thorough import crossed
+from tests.thorough import crossed, thorough
 from tests.versions import KINDS, collectives, make_mesh, shard_map, transformed
 
 SETTINGS = dict(levels=2, orientations=2)
@@ -165,6 +165,7 @@ def test_without_jit(kind):
         cwmi_loss(arguments[0], 2 * arguments[1])
 
 
+@thorough
 def test_shard_map_without_jit():
     labels, logits = images(17, 20, 4)
     logits = logits[..., None].astype(np.float32)

@@ -18,7 +18,7 @@ OF_MANY_CLASSES = [name for name in LOSSES if name not in OF_TWO_CLASSES]
 EACH = [*((name, 1) for name in LOSSES), *((name, 3) for name in OF_MANY_CLASSES)]
 """Name of a loss and channels of logits."""
 ONE_OF_EACH = (
-    *("ce", "balanced_ce", "dice", "dice_ce", "rmi", "cldice", "hausdorff_dt", "boundary"),
+    *("ce", "dice", "rmi", "cldice", "hausdorff_dt"),
     *("abw", "skea_topo", "skeleton_recall", "scnp", "cwmi", "bounded_cwmi"),
 )
 """Losses of which the others are variations: tests of what all share leave those to `make thorough`."""
