@@ -5,8 +5,6 @@ import shutil
 import tempfile
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
-# Compiling takes longer than running here.
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 # Many tests train the same tiny networks. All workers, and the processes that they start, share what one has compiled.
 _COMPILED = "CWMI_JAX_TESTS_COMPILED"

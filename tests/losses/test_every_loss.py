@@ -46,11 +46,11 @@ def split(tree, *leading):
 
 # One of each kind, for each operation is a program of its own.
 @pytest.mark.parametrize("name", ["ce", "dice", "rmi", "cldice", "scnp", "skeleton_recall", "hausdorff_dt", "cwmi"])
-def test_jit_is_eager(name):
-    logits, labels = batch(dtype=np.float32)
+def test_jit_is_eager(x64, name):
+    logits, labels = batch()
     eager = loss(name)(logits, labels, where=holes(), reduction="none", **maps(name, labels))
     compiled, _, _ = evaluate(name, logits, labels, holes(), maps(name, labels))
-    assert_allclose(compiled, eager, rtol=1e-5, atol=1e-6)
+    assert_allclose(compiled, eager, rtol=1e-9, atol=1e-12)
 
 
 @each_loss
