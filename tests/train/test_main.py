@@ -17,7 +17,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from tests.thorough import thorough
+from tests.thorough import some
 from tests.train.runs.tiny_runs import Tiny
 from train import evaluate
 from train.__main__ import FIRST_FLAGS, main, overview
@@ -144,7 +144,6 @@ def test_a_run_in_a_new_process_compiles_nothing_again(home):
 import collections, os, sys
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 import jax
-from tests.thorough import thorough
 from tests.train.runs.tiny_runs import Tiny
 from train.runs import evaluation, setup
 from train.__main__ import FIRST_FLAGS, main, overview
@@ -201,7 +200,7 @@ def test_a_signal_before_and_after_the_steps_exits_0_too(where, number, home, _t
     assert (home / output / "result.json").exists()
 
 
-@pytest.mark.parametrize("seconds", [0.3, pytest.param(0.0, marks=thorough)])
+@pytest.mark.parametrize("seconds", some([0.3, 0.0], [0.3]))
 def test_a_signal_while_the_network_is_tested_ends_the_process_with_0(seconds, home):
     """At any moment: threads that are left in the middle of their work must not crash in the end of the process."""
     log, output = home / f"testing{seconds}.log", f"testing{seconds}"

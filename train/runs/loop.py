@@ -4,7 +4,6 @@ To start the same command again goes on where the run stopped; a resumed run end
 interrupted.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from typing import Any
@@ -74,7 +73,7 @@ class _Loop:
         self.state = parallel.replicate(state)
         self.losses = list(position.losses)
         self.best = dict(position.best)
-        self.seconds_before, self.began, self.watch = position.seconds, time.perf_counter(), Stopwatch()
+        self.seconds_before, self.watch = position.seconds, Stopwatch()
         # Losses on the device that nobody has looked at, with the names of the images.
         self.unseen: list[tuple[Any, tuple[str, ...]]] = []
         loading = setup.loading()
@@ -211,7 +210,7 @@ class _Loop:
             self.checkpoints.save(parallel.to_host(self.state), position, score)
 
     def _seconds(self) -> float:
-        return round(self.seconds_before + time.perf_counter() - self.began, 1)
+        return round(self.seconds_before + sum(self.watch.spent().values()), 1)
 
     def close(self) -> None:
         self.batches.close()
