@@ -31,6 +31,8 @@ VARIANTS: dict[str, tuple[Callable[..., jax.Array], Maps]] = {
 SHAPES = ((10, 512, 512), (1, 1024, 2048), (1, 128, 128, 128))
 """Labels of `--memory`."""
 IMAGES_ONLY = ("skea_topo", "skea_topo without topology")
+ONE_CHANNEL = ("abw", "boundary", *IMAGES_ONLY)
+"""Losses of two classes, and the one whose map is another for several."""
 
 
 def main() -> None:
@@ -40,10 +42,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=10, help="images (default: %(default)s)")
     parser.add_argument("--side", type=int, default=512, help="of an image, pixels (default: %(default)s)")
     parser.add_argument("--memory", action="store_true", help="compile for three sizes, run nothing")
+    parser.add_argument("--channels", type=int, default=1, help="of logits, for --memory (default: %(default)s)")
     arguments = parser.parse_args()
     losses = {**{name: (loss, MAPS.get(name, {})) for name, loss in LOSSES.items()}, **VARIANTS}
     if arguments.memory:
-        print_memory(losses)
+        print_memory(losses, arguments.channels)
         return
     logits, labels = blurred_membranes(arguments.batch, arguments.side)
     programs, temporaries = {}, {}
@@ -80,21 +83,23 @@ def compile_loss(
     return jax.jit(jax.value_and_grad(functools.partial(loss, **options))).lower(logits, labels, **maps).compile()
 
 
-def print_memory(losses: Mapping[str, tuple[Callable[..., jax.Array], Maps]]) -> None:
+def print_memory(losses: Mapping[str, tuple[Callable[..., jax.Array], Maps]], channels: int) -> None:
     """A Markdown table of the temporary buffers of each loss and its gradient, MiB, at all of `SHAPES`."""
-    print(f"MiB of temporary buffers, one channel; {device_line()}\n")
+    print(f"MiB of temporary buffers, {channels} channel{'s' * (channels > 1)}; {device_line()}\n")
     print(f"| loss | {' | '.join(' x '.join(map(str, shape)) for shape in SHAPES)} |\n|---{'|---:' * len(SHAPES)}|")
     for name, (loss, makers) in losses.items():
+        if name in ONE_CHANNEL and channels > 1:
+            continue
         cells = [
-            "" if name in IMAGES_ONLY and len(shape) == 4 else f"{memory_of(loss, makers, shape) / 2**20:.0f}"
+            "" if name in IMAGES_ONLY and len(shape) == 4 else f"{memory_of(loss, makers, shape, channels) / 2**20:.0f}"
             for shape in SHAPES
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
-def memory_of(loss: Callable[..., jax.Array], makers: Maps, shape: Sequence[int]) -> float:
+def memory_of(loss: Callable[..., jax.Array], makers: Maps, shape: Sequence[int], channels: int) -> float:
     """The compiler's count of bytes of a loss and its gradient for labels of some shape, `[N, *spatial]`."""
-    logits, labels = jax.ShapeDtypeStruct((*shape, 1), jnp.float32), jax.ShapeDtypeStruct(shape, jnp.int32)
+    logits, labels = jax.ShapeDtypeStruct((*shape, channels), jnp.float32), jax.ShapeDtypeStruct(shape, jnp.int32)
     small = np.arange(4 ** (len(shape) - 1)).reshape([4] * (len(shape) - 1)) % 2
     maps = {
         keyword: jax.ShapeDtypeStruct((*shape, *function(small).shape[small.ndim :]), jnp.float32)
