@@ -56,7 +56,6 @@ class _Rule(NamedTuple):
 _RULES = {2: _Rule(160, 4 * 160**2, 20, 1e-6, 16, 64), 3: _Rule(32, 2 * 32**3, 10, 3e-6, 8, 32)}
 _SHORTEST = 32  # Side of a crop for which the four levels of the CWMI losses fit.
 _BATCH = (2, 16)
-_WHOLE_PIXELS = 2**23  # Of a batch of whole images, as it is validated.
 _VALIDATION_SECONDS = 120
 
 
@@ -132,8 +131,7 @@ def _choices(config: Config, images: Sequence[ImageFacts], parts: PartSizes) -> 
     pixels = math.prod(crop or sides)
 
     least, most = _BATCH
-    batch = min(max(rule.pixels // pixels, least), most, max(parts.train, least))
-    batch = config.batch_size or min(batch, max(_WHOLE_PIXELS // math.prod(sides), 1))
+    batch = config.batch_size or min(max(rule.pixels // pixels, least), most, max(parts.train, least))
 
     epochs = config.epochs or min(
         max(round(rule.epochs * rule.pixels / (batch * pixels)), rule.epochs), 2 * rule.epochs

@@ -83,6 +83,25 @@ def test_what_is_scored_is_what_the_network_says_of_the_image_alone(norm, _brigh
         assert found[example.name]["mIoU"] == pytest.approx(np.mean(np.diag(confusion) / union), abs=1e-6)
 
 
+def test_large_images_are_evaluated_a_few_at_a_time(_bright, tmp_path, monkeypatch):
+    made, together = finish(tmp_path / "run", batch_size=8), []
+    predicted_classes = evaluation.predicted_classes
+    monkeypatch.setattr(
+        evaluation, "predicted_classes", lambda values: together.append(len(values)) or predicted_classes(values)
+    )
+
+    def scores(name):
+        evaluation.evaluate_run(
+            made, RunFolder(tmp_path / "run"), ResultFolder(tmp_path / name), part="train", choice="best"
+        )
+        return rows(tmp_path / name / "train.csv")
+
+    expected = scores("small")
+    monkeypatch.setattr(parallel, "_WHOLE_PIXELS", 1)
+    assert scores("large") == expected and len(expected) == 5
+    assert together == [8, 4, 4]
+
+
 def test_a_terminal_says_that_the_network_is_compiled_until_an_image_is_tested(run, monkeypatch, capsys):
     made, folder, _ = run
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

@@ -38,7 +38,7 @@ def chosen(found, config=OWN):
         (images(300, 64, 64), [64, 64], 16, 16, 3, 31, 1),
         (images(30, 30, 45), [32, 48], 16, 16, 2, 40, 1),
         (images(3, 500, 500), [160, 160], 2, 16, 3, 40, 1),
-        (images(5, 3000, 4000), [160, 160], 1, 16, 3, 40, 4),  # whole images are validated
+        (images(5, 3000, 4000), [160, 160], 2, 16, 3, 40, 4),
         (images(3000, 512, 512), [160, 160], 4, 16, 3, 20, 18),
         (images(65, 36, 50, 35), [32, 32, 32], 2, 8, 3, 10, 1),
         (images(20, 12, 128, 128), [32, 32, 32], 2, 8, 2, 10, 1),
@@ -63,9 +63,9 @@ def test_batch_and_validation_follow_the_parts():
     small, large = images(100, 48, 48), images(100, 3000, 3000)
     assert fitted(OWN, small, PartSizes(70, 10)).batch_size == 16
     assert fitted(OWN, small, PartSizes(12, 10)).batch_size == 12
-    # 40 epochs of 9 seconds an image, in 120 seconds: 40 * 9 * 1 / 120 = 3, and 30 of ten images.
-    assert fitted(OWN, large, PartSizes(70, 1)).validate_epochs == 3
-    assert fitted(OWN, large, PartSizes(70, 10)).validate_epochs == 30
+    # 20 epochs of 9 seconds an image, in 120 seconds: 20 * 9 * 1 / 120 = 1.5, and 15 of ten images.
+    assert fitted(OWN, large, PartSizes(70, 1)).validate_epochs == 2
+    assert fitted(OWN, large, PartSizes(70, 10)).validate_epochs == 15
 
 
 def test_images_of_several_sizes_get_the_crop_of_the_largest():

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from train.batches.batch import one_of, step_arrays, unpadded
 from train.batches.pipeline import Loading, evaluation_batches
-from train.datasets import Indices
+from train.datasets import Indices, largest_shape
 from train.runs import parallel
 from train.runs.checkpoints import CheckpointError, Checkpoints, Restored
 from train.runs.folder import ResultFolder, RunError, RunFolder
@@ -200,8 +200,9 @@ def _predictions(setup: Setup, state: TrainState, indices: Indices) -> Iterator[
     """One for each image, in their order."""
     predict = parallel.parallel_predict_step(setup.network)
     everywhere = parallel.replicate(state)
-    loading = Loading(setup.statistics, parallel.rounded_up(setup.config.batch_size))
-    batches = evaluation_batches(setup.dataset, indices, loading)
+    shape = largest_shape(setup.dataset, indices)
+    loading = Loading(setup.statistics, parallel.evaluated_together(setup.config.batch_size, shape, by_all=False))
+    batches = evaluation_batches(setup.dataset, indices, loading, shape=shape)
     with tqdm(total=len(indices), desc="testing", unit="image", disable=None, leave=False) as bar:
         bar.set_postfix_str("compiling")
         for batch in batches:

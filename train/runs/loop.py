@@ -88,7 +88,9 @@ class _Loop:
         if position.batches is not None:
             self.batches.set_state(position.batches)
         largest = largest_shape(setup.dataset, setup.split.validation)
-        self.validation = lambda: evaluation_batches(setup.dataset, setup.split.validation, loading, shape=largest)
+        together = parallel.evaluated_together(config.batch_size, largest, by_all=True)
+        whole = loading._replace(batch_size=together)
+        self.validation = lambda: evaluation_batches(setup.dataset, setup.split.validation, whole, shape=largest)
         self.shown = None
         if config.panels and parallel.is_first():
             self.shown = panel_batch(setup, setup.split.validation)

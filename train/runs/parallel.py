@@ -6,8 +6,9 @@ are averaged or summed over the axis "batch", so that every copy of the state st
 
 import functools
 import itertools
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -24,6 +25,8 @@ AXIS = "batch"
 
 # Longer than any data set takes to prepare, or a network to test. Should a process end meanwhile, jax ends the others.
 _PATIENCE_SECONDS = 7 * 24 * 3600
+# Of whole images that a device evaluates at a time.
+_WHOLE_PIXELS = 2**23
 # A barrier's name serves once.
 _barriers = itertools.count()
 
@@ -56,10 +59,20 @@ def check_batch_size(batch_size: int) -> None:
         )
 
 
-def rounded_up(batch_size: int) -> int:
-    """The least batch of this size or more that this process's devices can divide."""
-    devices = jax.local_device_count()
-    return -(-batch_size // devices) * devices
+def evaluated_together(batch_size: int, shape: Sequence[int], *, by_all: bool) -> int:
+    """How many whole images go through the network at a time: as many as crops in training, and fewer where they are large.
+
+    Args:
+        batch_size: of training.
+        shape: of the images, pixels.
+        by_all: whether the devices of all processes share them, or those of this one.
+
+    Returns:
+        A multiple of the devices, each of which has one image at least.
+    """
+    devices = jax.device_count() if by_all else jax.local_device_count()
+    of_each = min(-(-batch_size // devices), max(_WHOLE_PIXELS // math.prod(shape), 1))
+    return devices * of_each
 
 
 def is_first() -> bool:

@@ -21,6 +21,16 @@ def test_a_batch_that_cannot_be_shared(size, better):
     parallel.check_batch_size(better)
 
 
+@pytest.mark.parametrize(
+    ("batch", "shape", "together"),
+    [(8, (512, 512), 8), (6, (512, 512), 8), (1, (32, 32), 4), (64, (1500, 1500), 12), (8, (4000, 6000), 4)],
+    ids=["as in training", "rounded up", "one each", "fewer", "no fewer than one each"],
+)
+@pytest.mark.parametrize("by_all", [True, False])
+def test_whole_images_are_evaluated_in_batches_that_fit(batch, shape, together, by_all):
+    assert parallel.evaluated_together(batch, shape, by_all=by_all) == together
+
+
 def test_a_state_comes_back_from_the_devices():
     state = TrainState(np.int32(7), {"w": np.arange(3.0, dtype=np.float32)}, {}, (), None)
     copies = parallel.replicate(state)
