@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import shlex
+import string
 from pathlib import Path
 
 import jax
@@ -62,10 +63,12 @@ def parsers():
 @pytest.mark.parametrize("page", pages("sh"))
 def test_commands_can_be_parsed(page):
     targets = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+    variables: dict[str, str] = {}
     for line in re.sub(r"\\\n", " ", "".join(blocks(page, "sh"))).splitlines():
-        words = shlex.split(line, comments=True)
-        while words and re.fullmatch(r"\w+=.*", words[0]):  # the environment of one command
-            words = words[1:]
+        words = shlex.split(string.Template(line).safe_substitute(variables), comments=True)
+        while words and re.fullmatch(r"\w+=.*", words[0]):  # for the commands below, or the environment of one
+            name, _, value = words.pop(0).partition("=")
+            variables[name] = value
         if words[:1] == ["make"]:
             assert set(words[1:]) <= set(targets), line
         elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] == "train":

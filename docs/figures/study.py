@@ -16,47 +16,45 @@ from pathlib import Path
 from typing import NamedTuple
 
 from docs.figures.study_charts import draw_scores, draw_terms
-from docs.figures.study_runs import BACKGROUND, OURS, ROOT, SETS, collect, read
+from docs.figures.study_runs import BACKGROUND, OURS, ROOT, SETS, TERMS_OF, collect, read
 from train.reports.differences import differences
 from train.reports.page import verdict
-from train.reports.results import Row
-from train.reports.tables import cell, class_headings, class_lines, is_best, scores_of
-from train.scores import SCORES, TABLE_1, Score
+from train.reports.results import Part, Row
+from train.reports.tables import cell, class_columns, is_best, scores_of
+from train.scores import BY_CLASS, SCORES, TABLE_1, Score
 
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
 COLUMNS = tuple(score for score in SCORES if score.name != "ARE")
 
-BINARY = {"drive-narrow": (0, 1), "isbi2012-narrow": (0,)}
-"""Sets of two classes -> seeds from which all losses were trained."""
+RECENT = ("skeleton_recall:dice_ce_weight=1", "scnp")
+"""Losses of 2024 to 2026, each with Dice and cross entropy."""
 LOSSES = ("ce", "dice", "rmi", "dice_ce", "cwmi", OURS)
-"""Rows of their tables."""
-MANY = {"camvid": ("ce", "dice_ce", "cwmi"), "hippocampus": ("ce", "dice_ce", "cwmi", OURS)}
-"""Sets of more -> rows of their tables."""
-TRAINED_OTHERWISE = (
+"""Rows of the tables of sets of two classes, trained from two seeds; the recent ones from one."""
+LOSSES_OF_MANY = ("ce", "dice_ce", "rmi", "cwmi", OURS, *RECENT)
+"""Rows of those of more, trained from one."""
+TWO, MANY = ("drive-narrow", "isbi2012-narrow"), ("drive-av", "camvid", "hippocampus")
+"""Sets of two classes, and of more."""
+SEEDS = (0, 1)
+"""Those two."""
+LONG = ("ce", "cwmi", OURS)
+"""Losses that were trained for 1000 steps."""
+FACTORS = (
+    "cwmi:levels=2",
+    "cwmi:levels=3",
+    "cwmi:levels=5",
+    "cwmi:orientations=2",
+    "cwmi:orientations=8",
+    "cwmi:complex_valued=false",
+    "cwmi:ce_weight=5",
+    "cwmi:ce_weight=20",
+    "cwmi:ce_weight=100",
     "cwmi:class_weights=none",
     "cwmi:loss.cross_entropy_epochs=0",
     "cwmi:loss.cross_entropy_epochs=2",
     "cwmi:model.norm=group",
     "cwmi:optimizer.clip_norm=0",
 )
-FACTORS = {
-    "drive-narrow": (
-        "cwmi:levels=2",
-        "cwmi:levels=3",
-        "cwmi:levels=5",
-        "cwmi:orientations=2",
-        "cwmi:orientations=8",
-        "cwmi:complex_valued=false",
-        "cwmi:ce_weight=5",
-        "cwmi:ce_weight=20",
-        "cwmi:ce_weight=100",
-        *TRAINED_OTHERWISE,
-    ),
-    "isbi2012-narrow": ("cwmi:complex_valued=false", "cwmi:ce_weight=20", *TRAINED_OTHERWISE),
-}
-"""Set -> the paper's loss with one setting changed, of it or of its training."""
-SEVERAL = ("ce", "cwmi", OURS)
-"""Those that were trained from several seeds on all sets."""
+"""The paper's loss with one setting changed, of it or of its training."""
 
 
 class Table(NamedTuple):
@@ -69,16 +67,16 @@ class Table(NamedTuple):
         reference: loss that the others are tested against; "" for a table of scores.
         seeds: of its runs.
         folds: likewise.
-        by_class: whether it has the scores of the classes.
+        of_classes: scores that it has of each class, in the place of the columns.
     """
 
     set: str
     losses: Sequence[str] = LOSSES
     columns: Sequence[Score] = COLUMNS
     reference: str = ""
-    seeds: Sequence[int] = (0, 1)
+    seeds: Sequence[int] = SEEDS
     folds: Sequence[int] = (0, 1, 2)
-    by_class: bool = False
+    of_classes: Sequence[str] = ()
 
     def rows(self, of_set: Mapping[str, Row]) -> list[Row]:
         """Its rows, of all rows of the set."""
@@ -95,30 +93,58 @@ class Table(NamedTuple):
     def lines(self, of_set: Mapping[str, Row]) -> list[list[str]]:
         """Its lines, header first."""
         rows = self.rows(of_set)
-        if self.by_class:
-            return _of_classes(rows)
+        if self.of_classes:
+            return _of_classes(self, rows)
         columns = scores_of(rows, self.columns)
         return _tests(self, rows, columns) if self.reference else _scores(self, rows, columns)
 
 
-TABLES = {
-    **{name: Table(name, seeds=seeds) for name, seeds in BINARY.items()},
-    **{f"{name}, tests": Table(name, seeds=seeds, reference=OURS) for name, seeds in BINARY.items()},
-    "isbi2012-narrow, seeds": Table("isbi2012-narrow", losses=SEVERAL),
-    "isbi2012-narrow, seeds, tests": Table("isbi2012-narrow", losses=SEVERAL, reference=OURS),
-    **{name: Table(name, losses, seeds=(0,), folds=(0,)) for name, losses in MANY.items()},
-    **{f"{name}, classes": Table(name, losses, seeds=(0,), folds=(0,), by_class=True) for name, losses in MANY.items()},
+class Course(NamedTuple):
+    """A table of how trainings of fold 0 of a set of two classes went, seed by seed.
+
+    Attributes:
+        set: of its runs.
+        losses: its rows.
+    """
+
+    set: str
+    losses: Sequence[str] = TERMS_OF
+
+    def lines(self, of_set: Mapping[str, Row]) -> list[list[str]]:
+        """Its lines, header first."""
+        headings = (
+            f"{what}, seed {seed}" for what in ("background at the end", "lowest validation mIoU") for seed in SEEDS
+        )
+        lines = _header([SETS[self.set]], list(headings))
+        for loss in self.losses:
+            of_seeds = [of_set[loss].runs[Part(seed, 0)].result for seed in SEEDS]
+            values = [float(result[name]) for name in ("background", "lowest_validation") for result in of_seeds]
+            lines.append([f"`{loss}`", *(f"{value:.2f}" for value in values)])
+        return lines
+
+
+TABLES: dict[str, Table | Course] = {
+    **{name: Table(name) for name in TWO},
+    **{f"{name}, tests": Table(name, reference=OURS) for name in TWO},
+    **{f"{name}, training": Course(name) for name in TWO},
+    **{f"{name}, recent": Table(name, ("dice_ce", OURS, *RECENT), seeds=(0,)) for name in TWO},
+    **{f"{name}, recent, tests": Table(name, (OURS, *RECENT), reference=OURS, seeds=(0,)) for name in TWO},
     **{
         f"{name}, one at a time": Table(
-            name, losses=("cwmi", *factors, OURS), columns=(*COLUMNS, BACKGROUND), seeds=(0,), folds=(0,)
+            name,
+            ("cwmi", *FACTORS, OURS, f"{OURS}:class_weights=balanced"),
+            columns=(*COLUMNS, BACKGROUND),
+            seeds=(0,),
+            folds=(0,),
         )
-        for name, factors in FACTORS.items()
+        for name in TWO
     },
-    "drive-1000": Table("drive-1000", losses=SEVERAL, seeds=(0,), folds=(0,)),
-    "drive-1000, tests": Table("drive-1000", losses=SEVERAL, reference=OURS, seeds=(0,), folds=(0,)),
-    "drive-narrow, the paper's scores": Table(
-        "drive-narrow", losses=("ce", "dice", "rmi", "cwmi", OURS), columns=TABLE_1
-    ),
+    **{name: Table(name, LOSSES_OF_MANY, seeds=(0,)) for name in MANY},
+    **{f"{name}, tests": Table(name, LOSSES_OF_MANY, reference=OURS, seeds=(0,)) for name in MANY},
+    **{f"{name}, classes": Table(name, LOSSES_OF_MANY, seeds=(0,), of_classes=("IoU", "clDice")) for name in MANY},
+    "drive-1000": Table("drive-1000", LONG, seeds=(0,)),
+    "drive-1000, tests": Table("drive-1000", LONG, reference=OURS, seeds=(0,)),
+    "drive-narrow, the paper's scores": Table("drive-narrow", ("ce", "dice", "rmi", "cwmi", OURS), columns=TABLE_1),
 }
 """Name of a table, as `<!-- table NAME -->` above its place has it -> what it holds."""
 
@@ -138,7 +164,7 @@ def main() -> None:
             print(f"{name}: {collect(name, Path(folder))} runs of {folder}")
     else:
         rows = {name: read(name) for name in SETS}
-        draw_scores({name: TABLES[name].rows(rows[name]) for name in BINARY}, ROOT / "docs" / "study.png")
+        draw_scores({name: Table(name).rows(rows[name]) for name in TWO}, ROOT / "docs" / "study.png")
         draw_terms(ROOT / "docs" / "terms.png")
         for page in PAGES:
             page.write_text(with_tables(page.read_text(encoding="utf-8"), rows), encoding="utf-8")
@@ -185,11 +211,14 @@ def _tests(table: Table, rows: Sequence[Row], columns: Sequence[Score]) -> list[
     return lines
 
 
-def _of_classes(rows: Sequence[Row]) -> list[list[str]]:
-    """Class by class the scores of every loss, over the images that have the class."""
-    lines = _header(["class", "loss"], ["images", *class_headings(rows)])
-    for line in class_lines(rows):
-        lines.append([line.name, f"`{line.row.loss}`", str(line.images), *(_bold(*shown) for shown in line.cells)])
+def _of_classes(table: Table, rows: Sequence[Row]) -> list[list[str]]:
+    """A line for each class and score, a column for each loss; over the images that have the class."""
+    lines = _header([SETS[table.set], "score"], [f"`{row.loss}`" for row in rows])
+    for name, columns in class_columns(rows).items():
+        for score, of_class in zip(BY_CLASS, columns, strict=False):
+            if score.of_class in table.of_classes:
+                cells = [_bold(cell(row, of_class), is_best(row, rows, of_class)) for row in rows]
+                lines.append([name, score.of_class, *cells])
     return lines
 
 

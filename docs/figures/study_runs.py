@@ -26,6 +26,7 @@ SETS = {
     "drive-narrow": "DRIVE",
     "drive-1000": "DRIVE, 1000 steps",
     "isbi2012-narrow": "ISBI 2012",
+    "drive-av": "arteries and veins",
     "camvid": "CamVid",
     "hippocampus": "hippocampus",
 }
