@@ -21,7 +21,7 @@ from train.reports.differences import differences
 from train.reports.page import verdict
 from train.reports.results import Part, Row
 from train.reports.tables import cell, class_columns, is_best, scores_of
-from train.scores import BY_CLASS, SCORES, TABLE_1, Score
+from train.scores import SCORES, TABLE_1, Score
 
 PAGES = (ROOT / "docs" / "results.md", ROOT / "README.md")
 COLUMNS = tuple(score for score in SCORES if score.name != "ARE")
@@ -35,7 +35,7 @@ LOSSES_OF_MANY = ("ce", "dice_ce", "rmi", "cwmi", OURS, *RECENT)
 TWO, MANY = ("drive-narrow", "isbi2012-narrow"), ("drive-av", "camvid", "hippocampus")
 """Sets of two classes, and of more."""
 SEEDS = (0, 1)
-"""Those two."""
+"""From which losses were trained on sets of two classes."""
 LONG = ("ce", "cwmi", OURS)
 """Losses that were trained for 1000 steps."""
 FACTORS = (
@@ -215,10 +215,10 @@ def _of_classes(table: Table, rows: Sequence[Row]) -> list[list[str]]:
     """A line for each class and score, a column for each loss; over the images that have the class."""
     lines = _header([SETS[table.set], "score"], [f"`{row.loss}`" for row in rows])
     for name, columns in class_columns(rows).items():
-        for score, of_class in zip(BY_CLASS, columns, strict=False):
-            if score.of_class in table.of_classes:
-                cells = [_bold(cell(row, of_class), is_best(row, rows, of_class)) for row in rows]
-                lines.append([name, score.of_class, *cells])
+        for column in columns:
+            if column.of_class in table.of_classes:
+                cells = [_bold(cell(row, column), is_best(row, rows, column)) for row in rows]
+                lines.append([name, column.of_class, *cells])
     return lines
 
 

@@ -153,6 +153,21 @@ def train_twice(folder, monkeypatch, **settings):
     return folder / "whole"
 
 
+def test_large_images_are_validated_a_few_at_a_time(tmp_path, monkeypatch):
+    sizes, evaluation_batches = [], loop.evaluation_batches
+
+    def watched(dataset, indices, loading, **rest):
+        sizes.append(loading.batch_size)
+        return evaluation_batches(dataset, indices, loading, **rest)
+
+    monkeypatch.setattr(loop, "evaluation_batches", watched)
+    train_tiny(tmp_path / "small", batch_size=8)
+    monkeypatch.setattr(loop.parallel, "_WHOLE_PIXELS", 1)
+    train_tiny(tmp_path / "large", batch_size=8)
+    assert sizes == [8, 8, 8, 4, 4, 4]
+    assert logged(tmp_path / "large") == logged(tmp_path / "small")
+
+
 def test_a_run_stopped_over_and_over(whole, tmp_path, monkeypatch):
     for step, number in ((1, signal.SIGINT), (4, signal.SIGTERM), (5, signal.SIGTERM)):
         interrupted(tmp_path / "run", monkeypatch, step, number)
